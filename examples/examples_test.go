@@ -1,6 +1,7 @@
 package examples
 
 import (
+	"cmp"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -303,9 +304,9 @@ func stores(t *testing.T) []store {
 // demoPlaces are the four cities that the demo's visitors come from.
 var demoPlaces = []store{
 	{city: "Berlin", lat: 52.52, lon: 13.405},
-	{city: "San Francisco", lat: 37.775, lon: -122.419},
-	{city: "Tokyo", lat: 35.69, lon: 139.692},
-	{city: "São Paulo", lat: -23.55, lon: -46.633},
+	{city: "San Francisco", lat: 37.7749, lon: -122.4194},
+	{city: "Tokyo", lat: 35.6762, lon: 139.6503},
+	{city: "São Paulo", lat: -23.5505, lon: -46.6333},
 }
 
 func TestStores(t *testing.T) {
@@ -338,15 +339,27 @@ func TestStores(t *testing.T) {
 				t.Errorf("%s in %s is among the origin's first five", s.name, s.city)
 			}
 		}
-		byDistance := slices.SortedStableFunc(slices.Values(list), func(a, b store) int {
-			return int(math.Copysign(1, apart(here, a)-apart(here, b)))
-		})
-		for _, s := range byDistance[:3] {
+		for _, s := range nearest(list, here)[:3] {
 			if s.city != here.city {
 				t.Errorf("seen from %s, %s in %s is among the nearest three", here.city, s.name, s.city)
 			}
 		}
+		// The edge shows a policy the centre of a cell, at most 5.6 km north or south and east or west of the visitor.
+		for north := -5.6; north < 6; north += 5.6 {
+			for east := -5.6; east < 6; east += 5.6 {
+				cell := store{lat: here.lat + north/111, lon: here.lon + east/111/math.Cos(here.lat*math.Pi/180)}
+				if s := nearest(list, cell)[0]; s.city != here.city {
+					t.Errorf("%g km north and %g km east of %s, the nearest is %s in %s", north, east, here.city, s.name, s.city)
+				}
+			}
+		}
 	}
+}
+
+func nearest(list []store, here store) []store {
+	return slices.SortedStableFunc(slices.Values(list), func(a, b store) int {
+		return cmp.Compare(apart(here, a), apart(here, b))
+	})
 }
 
 // apart is a distance in kilometres, by the spherical law of cosines.
