@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bespoke/modules/abi"
@@ -41,7 +42,8 @@ type Engine struct {
 	rt     wazero.Runtime
 
 	mu      sync.Mutex
-	modules map[*Module]struct{} // guarded by mu; nil once closed
+	modules map[*Module]struct{} // guarded by mu
+	closed  bool                 // guarded by mu
 }
 
 // wasmPages is the most pages that a 32-bit memory can have.
@@ -103,21 +105,24 @@ func checkLimits(l abi.Limits) error {
 }
 
 // Close closes every module, waiting for runs under way, and frees all that
-// the engine holds. No method may be called afterwards.
+// the engine holds. Modules cannot be loaded afterwards. If ctx ends first the
+// error says so, and nothing that a run needs is freed.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	var open []*Module
 	for m := range e.modules {
 		open = append(open, m)
 	}
-	e.modules = nil
+	e.closed = true
 	e.mu.Unlock()
 	var errs []error
 	for _, m := range open {
 		errs = append(errs, m.Close(ctx))
 	}
-	errs = append(errs, e.rt.Close(ctx), e.cache.Close(ctx))
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err // code that still runs must stay in memory
+	}
+	return errors.Join(e.rt.Close(ctx), e.cache.Close(ctx))
 }
 
 // A Module is a checked and compiled policy module. It is safe for concurrent use.
@@ -131,8 +136,10 @@ type Module struct {
 	engine    *Engine
 	instances *instances
 	slots     chan struct{} // one token per run that may be under way
-	closing   sync.Once
-	closed    chan struct{} // closed when no run may start any more
+	closed    atomic.Bool   // no run may start any more
+
+	closing sync.Mutex // held by Close
+	freed   bool       // guarded by closing
 }
 
 // Load checks and compiles a module and tries whether it starts. name stands
@@ -155,7 +162,6 @@ func (e *Engine) Load(ctx context.Context, name string, module []byte) (*Module,
 		limits:  e.limits,
 		engine:  e,
 		slots:   make(chan struct{}, e.limits.Concurrent),
-		closed:  make(chan struct{}),
 		exports: [2]bool{b.exports(abi.OnRequest.Export()), b.exports(abi.OnResponse.Export())},
 	}
 	if b.manifest != nil {
@@ -171,7 +177,7 @@ func (e *Engine) Load(ctx context.Context, name string, module []byte) (*Module,
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.modules == nil {
+	if e.closed {
 		return nil, errors.Join(fmt.Errorf("policy module %s: the engine is closed", name), m.instances.close(ctx))
 	}
 	e.modules[m] = struct{}{}
@@ -238,16 +244,19 @@ func (m *Module) Run(ctx context.Context, p abi.Phase, h Host) error {
 	if !m.Exports(p) {
 		return &Fault{Kind: FaultExport, Module: m.name, Err: fmt.Errorf("the module does not export %s", p.Export())}
 	}
+	free := false
 	select {
 	case m.slots <- struct{}{}:
 		defer func() { <-m.slots }()
+		free = true
 	default:
-		return &Fault{Kind: FaultBusy, Module: m.name, Err: fmt.Errorf("%d runs are under way", cap(m.slots))}
 	}
-	select {
-	case <-m.closed:
+	// Asked with the slot in hand: Close first forbids runs, then waits for the slots.
+	if m.closed.Load() {
 		return &Fault{Kind: FaultClosed, Module: m.name, Err: errors.New("the module was closed")}
-	default:
+	}
+	if !free {
+		return &Fault{Kind: FaultBusy, Module: m.name, Err: fmt.Errorf("%d runs are under way", cap(m.slots))}
 	}
 	inst, err := m.instances.take(ctx, nil)
 	if err != nil {
@@ -262,24 +271,29 @@ func (m *Module) Run(ctx context.Context, p abi.Phase, h Host) error {
 }
 
 // Close waits for the runs under way and frees the module. Later runs are
-// refused. If ctx ends first its error is returned and the module stays in memory.
+// refused. If ctx ends first the error says so, the module stays in memory,
+// and Close may be called again.
 func (m *Module) Close(ctx context.Context) error {
-	var err error
-	m.closing.Do(func() {
-		close(m.closed)
-		// Who holds every slot knows that no run is under way.
-		for range cap(m.slots) {
-			select {
-			case m.slots <- struct{}{}:
-			case <-ctx.Done():
-				err = fmt.Errorf("close policy module %s: runs are under way: %w", m.name, ctx.Err())
-				return
+	m.closed.Store(true)
+	m.closing.Lock()
+	defer m.closing.Unlock()
+	if m.freed {
+		return nil
+	}
+	// Who holds every slot knows that no run is under way.
+	for held := range cap(m.slots) {
+		select {
+		case m.slots <- struct{}{}:
+		case <-ctx.Done():
+			for range held {
+				<-m.slots
 			}
+			return fmt.Errorf("close policy module %s: runs are under way: %w", m.name, ctx.Err())
 		}
-		m.engine.mu.Lock()
-		delete(m.engine.modules, m)
-		m.engine.mu.Unlock()
-		err = m.instances.close(ctx)
-	})
-	return err
+	}
+	m.freed = true
+	m.engine.mu.Lock()
+	delete(m.engine.modules, m)
+	m.engine.mu.Unlock()
+	return m.instances.close(ctx)
 }

@@ -15,7 +15,7 @@ type FaultKind uint8
 const (
 	FaultTrap     FaultKind = iota + 1 // the code trapped, or passed a range outside its memory
 	FaultStack                         // recursion beyond the stack
-	FaultExit                          // the code called proc_exit, as a Go panic and running out of memory do
+	FaultExit                          // the code called proc_exit, with whatever status
 	FaultDeadline                      // longer than abi.Limits allows
 	FaultInit                          // the start function or _initialize failed
 	FaultBusy                          // as many runs as allowed are under way

@@ -96,8 +96,10 @@ func newWASIState() wasiState {
 // flush logs the unfinished lines.
 func (w *wasiState) flush(to *logBudget) {
 	for i, line := range w.lines {
-		to.line(stdioLevel(i), line)
-		w.lines[i] = line[:0]
+		if len(line) > 0 {
+			to.line(stdioLevel(i), line)
+			w.lines[i] = line[:0]
+		}
 	}
 }
 
