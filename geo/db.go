@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,8 +21,9 @@ type DB struct {
 	path    string
 	current atomic.Pointer[snapshot] // nil once closed; replaced under mu
 
-	mu     sync.Mutex
-	failed []seen // files of the last reload that failed; guarded by mu
+	mu      sync.Mutex
+	failed  []seen // files of the last reload, if it failed; guarded by mu
+	failure error  // and how it failed; guarded by mu
 }
 
 // A snapshot is the state of all files at one moment, immutable.
@@ -100,10 +102,13 @@ func (db *DB) Lookup(a netip.Addr) Place {
 
 // Info describes what is loaded now; after Close it is the zero Info.
 func (db *DB) Info() Info {
-	if s := db.current.Load(); s != nil {
-		return s.info
+	s := db.current.Load()
+	if s == nil {
+		return Info{}
 	}
-	return Info{}
+	info := s.info
+	info.Files = slices.Clone(info.Files)
+	return info
 }
 
 // Reload reads the files again if any of them was replaced, rewritten, added or
@@ -126,17 +131,17 @@ func (db *DB) Watch(ctx context.Context, every time.Duration, report func(error)
 			return
 		case <-tick.C:
 		}
-		changed, err := db.reload(true)
+		_, err := db.reload(true)
 		switch {
 		case errors.Is(err, ErrClosed):
 			return
-		case err != nil && err.Error() != last:
+		case err == nil:
+			last = ""
+		case err.Error() != last:
 			last = err.Error()
 			if report != nil {
 				report(err)
 			}
-		case changed:
-			last = ""
 		}
 	}
 }
@@ -150,7 +155,7 @@ func (db *DB) Close() error {
 	return nil
 }
 
-// reload is Reload; with onlyNew it leaves alone files that failed already.
+// reload is Reload; with onlyNew it does not read files again that failed already.
 func (db *DB) reload(onlyNew bool) (bool, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -163,18 +168,18 @@ func (db *DB) reload(onlyNew bool) (bool, error) {
 		return false, err
 	}
 	if same(list, s.seen()) {
-		db.failed = nil
+		db.failed, db.failure = nil, nil
 		return false, nil
 	}
 	if onlyNew && same(list, db.failed) {
-		return false, nil
+		return false, db.failure
 	}
 	next, err := load(db.path, list)
 	if err != nil {
-		db.failed = list
+		db.failed, db.failure = list, err
 		return false, err
 	}
-	db.failed = nil
+	db.failed, db.failure = nil, nil
 	db.current.Store(next)
 	return true, nil
 }

@@ -109,15 +109,15 @@ func parse(data []byte) (*file, error) {
 	}
 	meta := &reader.Metadata
 	if meta.IPVersion != 4 && meta.IPVersion != 6 {
-		return nil, fmt.Errorf("type %q: IP version %d, want 4 or 6", meta.DatabaseType, meta.IPVersion)
+		return nil, fmt.Errorf("type %q: IP version %d, want 4 or 6", typeName(meta), meta.IPVersion)
 	}
 	tree, err := scanTree(data, meta)
 	if err != nil {
-		return nil, fmt.Errorf("type %q: %w", meta.DatabaseType, err)
+		return nil, fmt.Errorf("type %q: %w", typeName(meta), err)
 	}
 	f := &file{reader: reader, onlyV4: meta.IPVersion == 4, records: tree.records}
 	if f.schema, err = detect(reader, tree.sample); err != nil {
-		return nil, fmt.Errorf("type %q: %w", meta.DatabaseType, err)
+		return nil, fmt.Errorf("type %q: %w", typeName(meta), err)
 	}
 	return f, nil
 }
@@ -180,11 +180,16 @@ func (f *file) lookup(a netip.Addr) (p Place, ok bool) {
 	return r.place(), true
 }
 
+// typeName returns the type that the file says it has, at most 100 bytes of it.
+func typeName(meta *maxminddb.Metadata) string {
+	return meta.DatabaseType[:min(100, len(meta.DatabaseType))]
+}
+
 func (f *file) info() FileInfo {
 	meta := &f.reader.Metadata
 	return FileInfo{
 		Path:      f.path,
-		Type:      meta.DatabaseType,
+		Type:      typeName(meta),
 		Schema:    f.schema.String(),
 		Built:     time.Unix(int64(min(meta.BuildEpoch, 1<<40)), 0).UTC(),
 		IPVersion: int(meta.IPVersion),
@@ -200,7 +205,7 @@ func (f *file) attribution() (text, url string) {
 		about += " " + d
 	}
 	about = strings.ToLower(about)
-	kind := strings.ToLower(f.reader.Metadata.DatabaseType)
+	kind := strings.ToLower(typeName(&f.reader.Metadata))
 	switch {
 	case strings.Contains(about, "dbip"), strings.Contains(about, "db-ip"), strings.Contains(kind, "dbip"):
 		return "IP Geolocation by DB-IP", "https://db-ip.com"
@@ -238,7 +243,7 @@ func scanTree(data []byte, meta *maxminddb.Metadata) (tree, error) {
 	section := uint(end) - size - 16
 	every := max(1, meta.NodeCount/maxSample)
 	for n := range meta.NodeCount {
-		left, right := node(data[n*width:(n+1)*width])
+		left, right := node(data[n*width : (n+1)*width])
 		for _, v := range [2]uint{left, right} {
 			if v <= meta.NodeCount {
 				continue // another node, or no data
