@@ -1,0 +1,113 @@
+package bespoke_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"bespoke/modules/abi"
+	"bespoke/modules/engine"
+)
+
+type exchange struct {
+	values map[string]string
+	edits  []abi.Edit
+	log    []string
+}
+
+func (x *exchange) Read(key []byte) ([]byte, bool) {
+	v, ok := x.values[string(key)]
+	return []byte(v), ok
+}
+
+func (x *exchange) Emit(e abi.Edit) abi.Refusal {
+	if strings.HasPrefix(e.Target, "refuse") {
+		return abi.RefusedTarget
+	}
+	x.edits = append(x.edits, e)
+	return abi.Accepted
+}
+
+func (x *exchange) Log(_ abi.Level, line []byte) { x.log = append(x.log, string(line)) }
+
+// TestSDK builds testdata/policy and runs it on the engine.
+func TestSDK(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "policy.wasm")
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-trimpath", "-o", out, "./testdata/policy")
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	module, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	e, err := engine.New(ctx, engine.Config{Limits: abi.Limits{RunMillis: 5000, InitMillis: 20_000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close(ctx)
+	m, err := e.Load(ctx, "policy", module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{
+		"config.policy": "p", "config.greeting": "hé", "request.query.q": "tea", "request.header.accept-language": "de",
+		"preference.name": "Jane", "request.method": "GET", "request.path": "/shops", "geo.country": "DE", "geo.city": "Berlin",
+		"geo.lat": "52.52", "geo.lon": "13.405", "consent.localize": "granted", "consent.personalize": "denied",
+		"page.body": strings.Repeat("x", 5000),
+	}
+	for _, c := range []struct {
+		phase abi.Phase
+		edits []abi.Edit
+		log   []string
+	}{
+		{abi.OnRequest, []abi.Edit{
+			{Op: abi.OpRedirect, Target: "/de", A: "303"},
+			{Op: abi.OpUpstreamHeader, Target: "X-Variant", A: "b"},
+			{Op: abi.OpUpstreamPath, A: "/b/shops"},
+			{Op: abi.OpSetHeader, Target: "Vary", A: "Accept-Language"},
+		}, nil},
+		{abi.OnResponse, []abi.Edit{
+			{Op: abi.OpText, Target: "#values", A: "p|hé|tea|de||Jane|GET|/shops|DE|Berlin|localize only"},
+			{Op: abi.OpAttr, Target: "a", A: "href", B: "/x"},
+			{Op: abi.OpUnsetAttr, Target: "a", A: "rel"},
+			{Op: abi.OpAddClass, Target: "a", A: "c"},
+			{Op: abi.OpRemoveClass, Target: "a", A: "d"},
+			{Op: abi.OpBefore, Target: "a", A: "1"},
+			{Op: abi.OpAfter, Target: "a", A: "2"},
+			{Op: abi.OpPrepend, Target: "a", A: "3"},
+			{Op: abi.OpAppend, Target: "a", A: "4"},
+			{Op: abi.OpRemove, Target: "i"},
+			{Op: abi.OpSetHeader, Target: "X-A", A: "1"},
+			{Op: abi.OpAddHeader, Target: "X-B", A: "2"},
+			{Op: abi.OpRemoveHeader, Target: "X-C"},
+			{Op: abi.OpOrder, Target: "#a", A: "by=distance\nat=52.52,13.405\nlat=data-lat\nlon=data-lon"},
+			{Op: abi.OpOrder, Target: "#b", A: "by=distance\nat=52.52,13.405\nlat=lat\nlon=lon", B: "items=li .shop\nshow=.km\nunit=mi"},
+			{Op: abi.OpOrder, Target: "#d", A: "by=attr\nas=number\nattr=data-price\ndir=desc"},
+			{Op: abi.OpOrder, Target: "#e", A: "by=attr\nattr=title first=1"},
+			{Op: abi.OpOrder, Target: "#f", A: "by=ids\nids=x y"},
+			{Op: abi.OpKeep, Target: "#g", A: "first=3\nwithin=12.5\nat=52.52,13.405\nlat=data-lat\nlon=data-lon"},
+			{Op: abi.OpKeep, Target: "#h", A: "first=3", B: "items=li"},
+		}, []string{"refused: edit refused: bad target"}},
+	} {
+		x := &exchange{values: values}
+		if err := m.Run(ctx, c.phase, x); err != nil {
+			t.Fatal(err)
+		}
+		for i := range max(len(x.edits), len(c.edits)) {
+			if i >= len(x.edits) || i >= len(c.edits) || x.edits[i] != c.edits[i] {
+				t.Errorf("%v: edit %d:\ngot  %q\nwant %q", c.phase, i, x.edits[i:], c.edits[i:])
+				break
+			}
+		}
+		if !slices.Equal(x.log, c.log) {
+			t.Errorf("%v: log %q, want %q", c.phase, x.log, c.log)
+		}
+	}
+}

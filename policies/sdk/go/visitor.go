@@ -1,0 +1,91 @@
+//go:build wasip1
+
+package bespoke
+
+import (
+	"strconv"
+	"unsafe"
+)
+
+// A Visitor answers what the policy may know in this exchange. Each method
+// reads no more than its doc says, so that a result can be reused for every
+// visitor for whom the same was read.
+type Visitor struct{}
+
+// buffer receives values; it grows to the longest one.
+var buffer = make([]byte, 1024)
+
+// Read returns the value of a key of ABI.md; ok is false if it is absent,
+// which is also how a key looks that the visitor did not grant or that the
+// manifest does not declare.
+func (Visitor) Read(key string) (value string, ok bool) {
+	for {
+		n := hostRead(key, unsafe.Pointer(&buffer[0]), uint32(len(buffer)))
+		if n < 0 {
+			return "", false
+		}
+		if n <= int64(len(buffer)) {
+			return string(buffer[:n]), true
+		}
+		buffer = make([]byte, n)
+	}
+}
+
+// read returns the value of a key, "" if it is absent.
+func (v Visitor) read(key string) string {
+	value, _ := v.Read(key)
+	return value
+}
+
+// Policy returns the name under which the route uses this policy (config.policy).
+func (v Visitor) Policy() string { return v.read("config.policy") }
+
+// Config returns what the route's configuration gives this policy under the name.
+// A list has one item a line.
+func (v Visitor) Config(name string) (string, bool) { return v.Read("config." + name) }
+
+// Granted reports whether the visitor granted the purpose: "localize",
+// "locate", "personalize", "advertise" or "measure".
+func (v Visitor) Granted(purpose string) bool { return v.read("consent."+purpose) == "granted" }
+
+// Method returns the request's method, "GET" for instance (request.method).
+func (v Visitor) Method() string { return v.read("request.method") }
+
+// Path returns the path of the request's URL (request.path).
+func (v Visitor) Path() string { return v.read("request.path") }
+
+// Query returns a parameter of the request's URL (request.query.NAME).
+func (v Visitor) Query(name string) (string, bool) { return v.Read("request.query." + name) }
+
+// Header returns a header of the request; ABI.md lists which there are
+// (request.header.NAME, in lower case).
+func (v Visitor) Header(name string) (string, bool) { return v.Read("request.header." + name) }
+
+// Name returns the name that the visitor gave, "" if none (preference.name).
+func (v Visitor) Name() string { return v.read("preference.name") }
+
+// Preference returns what the visitor set (preference.NAME).
+func (v Visitor) Preference(name string) (string, bool) { return v.Read("preference." + name) }
+
+// Country returns the country's ISO 3166-1 code, "" if unknown (geo.country).
+func (v Visitor) Country() string { return v.read("geo.country") }
+
+// City returns the city's name, "" if unknown (geo.city).
+func (v Visitor) City() string { return v.read("geo.city") }
+
+// A Place is a point on the Earth, in degrees. Unless Known, it is nowhere,
+// and rules about it do nothing.
+type Place struct {
+	Lat, Lon float64
+	Known    bool
+}
+
+// Place returns where the visitor is, as exactly as granted (geo.lat, geo.lon).
+func (v Visitor) Place() Place {
+	lat, err1 := strconv.ParseFloat(v.read("geo.lat"), 64)
+	lon, err2 := strconv.ParseFloat(v.read("geo.lon"), 64)
+	if err1 != nil || err2 != nil || !(lat >= -90 && lat <= 90 && lon >= -180 && lon <= 180) {
+		return Place{}
+	}
+	return Place{Lat: lat, Lon: lon, Known: true}
+}
