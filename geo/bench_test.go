@@ -1,10 +1,6 @@
 package geo
 
-import (
-	"testing"
-
-	"github.com/oschwald/geoip2-golang/v2"
-)
+import "testing"
 
 func BenchmarkLookup(b *testing.B) {
 	v4, v6 := flatFiles(b)
@@ -35,18 +31,25 @@ func BenchmarkLookup(b *testing.B) {
 	})
 }
 
-// What BenchmarkLookup/maxmind is measured against.
-func BenchmarkGeoIP2(b *testing.B) {
-	r, err := geoip2.OpenBytes(demo(b))
-	if err != nil {
-		b.Fatal(err)
-	}
-	a := addr("198.51.100.7")
-	b.ReportAllocs()
-	for b.Loop() {
-		if c, err := r.City(a); err != nil || c.City.Names.English == "" {
+// A record that no lookup has met before.
+func BenchmarkLookupFirst(b *testing.B) {
+	v4, _ := flatFiles(b)
+	for name, data := range map[string][]byte{"maxmind": demo(b), "flat4": v4} {
+		f, err := parse(data)
+		if err != nil {
 			b.Fatal(err)
 		}
+		a := addr("198.51.100.7")
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			slot := &f.known[slotOf(f.reader.Lookup(a).Offset())]
+			for b.Loop() {
+				slot.Store(nil)
+				if p, ok := f.lookup(a); !ok {
+					b.Fatal(p)
+				}
+			}
+		})
 	}
 }
 

@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/oschwald/geoip2-golang/v2"
 	"github.com/oschwald/maxminddb-golang/v2"
 )
 
@@ -35,7 +37,7 @@ const (
 	maxFiles = 16      // files of one DB
 )
 
-// A file is one opened database, immutable.
+// A file is one opened database.
 type file struct {
 	path    string
 	stat    fs.FileInfo // of the bytes that were read
@@ -43,6 +45,7 @@ type file struct {
 	schema  schema
 	onlyV4  bool
 	records int
+	known   [1 << knownBits]atomic.Pointer[known] // the only part that changes
 }
 
 // openFile reads and checks one database.
@@ -129,18 +132,18 @@ func detect(reader *maxminddb.Reader, offsets []uintptr) (schema, error) {
 	found := schema(0)
 	var first error
 	for _, at := range offsets {
-		var m maxmindRecord
+		var c geoip2.City
 		var f flatRecord
 		res := reader.LookupOffset(at)
-		errM, errF := res.Decode(&m), res.Decode(&f)
+		errC, errF := res.Decode(&c), res.Decode(&f)
 		seen := schema(0)
 		switch {
-		case errM == nil && m.places:
+		case errC == nil && (c.Country.HasData() || c.Continent.HasData()):
 			seen = maxmind
-		case errF == nil && f.places:
+		case errF == nil && f.Country != "":
 			seen = flat
-		case errM != nil && errF != nil && first == nil:
-			first = fmt.Errorf("record at offset %d: %w", at, errM)
+		case errC != nil && errF != nil && first == nil:
+			first = fmt.Errorf("record at offset %d: %w", at, errC)
 		}
 		if found == 0 {
 			found = seen
@@ -157,6 +160,17 @@ func detect(reader *maxminddb.Reader, offsets []uintptr) (schema, error) {
 	return found, nil
 }
 
+// A known is a record that was decoded before. Decoding takes 0.8 to 1.5 µs and
+// up to 1,200 bytes of garbage, finding the record in the tree a tenth of that;
+// and many networks share a record. No address is kept, only where its record
+// stands in the file.
+type known struct {
+	offset uintptr
+	place  Place
+}
+
+const knownBits = 12 // of the slot number: 4,096 records, at most 1 MB
+
 // lookup returns the place of a; ok is false if the file does not know it.
 func (f *file) lookup(a netip.Addr) (p Place, ok bool) {
 	if f.onlyV4 && !a.Is4() {
@@ -166,18 +180,30 @@ func (f *file) lookup(a netip.Addr) (p Place, ok bool) {
 	if !res.Found() {
 		return Place{}, false
 	}
+	slot := &f.known[slotOf(res.Offset())]
+	if k := slot.Load(); k != nil && k.offset == res.Offset() {
+		return k.place, true
+	}
 	if f.schema == flat {
 		var r flatRecord
 		if res.Decode(&r) != nil {
 			return Place{}, false
 		}
-		return r.place(), true
+		p = flatPlace(&r)
+	} else {
+		var r geoip2.City
+		if res.Decode(&r) != nil {
+			return Place{}, false
+		}
+		p = cityPlace(&r)
 	}
-	var r maxmindRecord
-	if res.Decode(&r) != nil {
-		return Place{}, false
-	}
-	return r.place(), true
+	slot.Store(&known{res.Offset(), p})
+	return p, true
+}
+
+// slotOf spreads offsets, whose low bits are uneven, by Fibonacci hashing.
+func slotOf(offset uintptr) uint64 {
+	return uint64(offset) * 0x9e3779b97f4a7c15 >> (64 - knownBits)
 }
 
 // typeName returns the type that the file says it has, at most 100 bytes of it.
@@ -237,7 +263,7 @@ func scanTree(data []byte, meta *maxminddb.Metadata) (tree, error) {
 	}
 	end := bytes.LastIndex(data, metadataMarker)
 	size := meta.NodeCount * width
-	if end < 0 || meta.NodeCount > maxFile || size+16 > uint(end) {
+	if end < 0 || meta.NodeCount > maxFile/width || size+16 > uint(end) {
 		return t, errors.New("the search tree is larger than the file")
 	}
 	section := uint(end) - size - 16
