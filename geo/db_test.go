@@ -282,6 +282,38 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// A new file is noticed by its identity alone, and by its date alone.
+func TestReloadNoticesEqualSize(t *testing.T) {
+	old := demo(t)
+	path := save(t, "x.mmdb", old)
+	db := open(t, path)
+	stat, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	date := stat.ModTime()
+
+	replace(t, path, bytes.ReplaceAll(old, []byte("Tokyo"), []byte("Kyoto")))
+	if err := os.Chtimes(path, date, date); err != nil {
+		t.Fatal(err)
+	}
+	changed, err := db.Reload()
+	if got := db.Lookup(addr("203.0.113.1")).City; !changed || err != nil || got != "Kyoto" {
+		t.Errorf("another file of the same size and date: %v, %v, %q", changed, err, got)
+	}
+
+	if err := os.WriteFile(path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, date, date.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	changed, err = db.Reload()
+	if got := db.Lookup(addr("203.0.113.1")).City; !changed || err != nil || got != "Tokyo" {
+		t.Errorf("the same file with another date: %v, %v, %q", changed, err, got)
+	}
+}
+
 // A file that appears in the folder is read, one that goes is forgotten.
 func TestReloadFolder(t *testing.T) {
 	v4, v6 := flatFiles(t)
