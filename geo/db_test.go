@@ -38,8 +38,8 @@ func TestLookupDemo(t *testing.T) {
 			TimeZone: "America/Sao_Paulo", Lat: -23.5505, Lon: -46.6333, Located: true, Precision: Exact}},
 		{"192.0.3.0", Place{}},
 		{"10.1.2.3", Place{}},
-		{"127.0.0.1", Place{}},
-		{"::1", Place{}},
+		{"127.0.0.1", berlin}, // this machine, so that its browser has a place
+		{"::1", berlin},
 		{"::", Place{}},
 		{"fe80::1%eth0", Place{}},
 		{"2001:db9::", Place{}},

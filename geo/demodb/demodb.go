@@ -1,6 +1,7 @@
 // Package demodb builds a small geo database of addresses that belong to
 // nobody: the documentation networks of RFC 5737 and RFC 3849, each given a
-// city. The demo and the tests look places up in it.
+// city, and this machine's own (loopback), which count as Berlin. The demo and
+// the tests look places up in it.
 //
 // Call [Build], write the bytes to a file and open that with geo.Open. The
 // package holds no real data about real addresses and never touches the disk.
@@ -34,9 +35,14 @@ type city struct {
 }
 
 func cities() []city {
+	berlin := city{continent: "EU", continentName: "Europe", country: "DE", countryName: "Germany",
+		region: "BE", regionName: "Berlin", name: "Berlin", lat: 52.52, lon: 13.405, zone: "Europe/Berlin"}
+	// A browser on this machine comes from a loopback address; without a place
+	// there would be nothing for its visitor to allow.
+	here, here6 := berlin, berlin
+	berlin.network, here.network, here6.network = "192.0.2.0/24", "127.0.0.0/8", "::1/128"
 	return []city{
-		{network: "192.0.2.0/24", continent: "EU", continentName: "Europe", country: "DE", countryName: "Germany",
-			region: "BE", regionName: "Berlin", name: "Berlin", lat: 52.52, lon: 13.405, zone: "Europe/Berlin"},
+		berlin, here, here6,
 		{network: "198.51.100.0/24", continent: "NA", continentName: "North America", country: "US", countryName: "United States",
 			region: "CA", regionName: "California", name: "San Francisco", lat: 37.7749, lon: -122.4194, zone: "America/Los_Angeles"},
 		{network: "203.0.113.0/24", continent: "AS", continentName: "Asia", country: "JP", countryName: "Japan",
