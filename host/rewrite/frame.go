@@ -1,0 +1,309 @@
+package rewrite
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"bespoke/modules/abi"
+)
+
+// maxChildren bounds the children of the lists that are kept back at a time.
+const maxChildren = 1 << 14
+
+// A frame is a list that is kept back until it ends, to be ordered or cut.
+type frame struct {
+	depth       int // of its element in the stack
+	start       int // in editing.buf
+	from        int // of its children in editing.children
+	cur         int // the child that is open, or -1
+	order, keep int32
+	show        *list // whose show counts, or nil
+}
+
+// A child is a child element of a list. Offsets are in editing.buf.
+type child struct {
+	start, end     int
+	show, showEnd  int // the content that the distance replaces; -1 if none was found
+	name, nameEnd  int // in editing.values: its name, if it has no end tag
+	text, textEnd  int // in editing.values: what it is ordered by
+	num            float64
+	km, away       float64 // distances by keep, and to show
+	item, hasValue bool    // by order
+	kept, placed   bool    // it takes part in keep; and has a place
+	shown          bool    // it has a distance to show
+}
+
+func (r *Rewriter) openFrame(t *tag, sum summary) bool {
+	f := frame{depth: t.n, start: len(r.buf), from: len(r.children), cur: -1, order: sum.order, keep: sum.keep}
+	for _, h := range [...]int32{f.order, f.keep} {
+		if h >= 0 && f.show == nil && r.plan.edits[h].list.show != nil {
+			f.show = r.plan.edits[h].list
+		}
+	}
+	r.frames = append(r.frames, f)
+	return true
+}
+
+// inList tells whether the tag opens a child of a list that is kept back: then
+// it readies r.children's next, and returns 0. And it tells the child in which
+// the element shows the distance. Each is -1 otherwise.
+func (r *Rewriter) inList(b []byte, t *tag) (isChild, show int32) {
+	i := len(r.frames) - 1
+	for i >= 0 && r.frames[i].depth >= t.n {
+		i-- // it ends with this tag
+	}
+	if i < 0 {
+		return -1, -1
+	}
+	f := &r.frames[i]
+	if f.depth == t.n-1 {
+		return 0, -1
+	}
+	if f.show == nil || f.cur < 0 {
+		return -1, -1
+	}
+	c := &r.children[f.cur]
+	if !c.shown || c.show >= 0 || t.void || t.flags&(fRaw|fNoText) != 0 ||
+		!f.show.show.meets(b, &r.text, t.key, t.name) {
+		return -1, -1
+	}
+	return -1, int32(f.cur)
+}
+
+// openChild opens a child of the innermost list.
+func (r *Rewriter) openChild(b []byte, t *tag) int32 {
+	if len(r.children) == maxChildren {
+		r.abandon(WhyBuffer)
+		return -1
+	}
+	f := &r.frames[len(r.frames)-1]
+	c := child{start: len(r.buf), show: -1}
+	if f.order >= 0 {
+		l := r.plan.edits[f.order].list
+		if c.item = l.takes(b, r, t); c.item {
+			r.rank(b, l, &c)
+		}
+	}
+	if f.keep >= 0 {
+		l := r.plan.edits[f.keep].list
+		if c.kept = l.takes(b, r, t); c.kept {
+			c.km, c.placed = r.distance(b, l)
+		}
+	}
+	if l := f.show; l != nil && l.takes(b, r, t) {
+		c.away, c.shown = r.distance(b, l)
+	}
+	f.cur = len(r.children)
+	r.children = append(r.children, c)
+	return int32(f.cur)
+}
+
+// takes tells whether the child takes part in the edit.
+func (l *list) takes(b []byte, r *Rewriter, t *tag) bool {
+	return l.items == nil || l.items.meets(b, &r.text, t.key, t.name)
+}
+
+// rank reads what the child is ordered by.
+func (r *Rewriter) rank(b []byte, l *list, c *child) {
+	switch l.by {
+	case byDistance:
+		c.num, c.hasValue = r.distance(b, l)
+	case byIDs:
+		if r.text.id >= 0 {
+			var at int
+			at, c.hasValue = l.ids[string(r.text.value(b, r.text.id))]
+			c.num = float64(at)
+		}
+	case byAttr:
+		i := r.text.find(b, l.attr)
+		if i < 0 {
+			return
+		}
+		v := r.text.value(b, i)
+		if l.number {
+			c.num, c.hasValue = number(v)
+			return
+		}
+		c.hasValue = true
+		c.text = len(r.values)
+		r.values = append(r.values, v...)
+		c.textEnd = len(r.values)
+	}
+}
+
+func (r *Rewriter) distance(b []byte, l *list) (float64, bool) {
+	if l.lat == "" {
+		return 0, false
+	}
+	i, j := r.text.find(b, l.lat), r.text.find(b, l.lon)
+	if i < 0 || j < 0 {
+		return 0, false
+	}
+	lat, okLat := degrees(r.text.value(b, i), 90)
+	lon, okLon := degrees(r.text.value(b, j), 180)
+	if !okLat || !okLon {
+		return 0, false
+	}
+	return abi.Distance(l.at[0], l.at[1], lat, lon), true
+}
+
+// closeChild ends child c, which is element i of the stack. open says that no end tag has been written for it.
+func (r *Rewriter) closeChild(c, i int, open bool) {
+	x := &r.children[c]
+	x.end = len(r.buf)
+	if open {
+		x.name = len(r.values)
+		r.values = r.appendName(r.values, i)
+		x.nameEnd = len(r.values)
+	}
+	r.frames[len(r.frames)-1].cur = -1
+}
+
+// finishFrame orders and cuts the innermost list and lets it go.
+func (r *Rewriter) finishFrame() {
+	f := r.frames[len(r.frames)-1]
+	r.frames = r.frames[:len(r.frames)-1]
+	if changed, moved := r.arrange(&f); changed {
+		r.rebuild(&f, moved)
+	}
+	for _, h := range [...]int32{f.order, f.keep} {
+		if h >= 0 {
+			r.applied[h]++
+		}
+	}
+	r.children = r.children[:f.from]
+	if len(r.frames) == 0 {
+		r.emit(r.buf)
+		r.buf, r.values = r.buf[:0], r.values[:0]
+		return
+	}
+	r.buffered = max(r.buffered, len(r.buf))
+	if len(r.buf) > r.plan.maxBuffer { // the distances written made it longer
+		r.abandon(WhyBuffer)
+	}
+}
+
+// arrange puts into r.perm, for every slot, the index of the child that goes
+// there, or -1-index if it is dropped. It tells whether anything changes, and
+// whether children move or go.
+func (r *Rewriter) arrange(f *frame) (changed, moved bool) {
+	all := r.children[f.from:]
+	r.perm = r.perm[:0]
+	if f.order >= 0 {
+		for i := range all {
+			if all[i].item {
+				r.perm = append(r.perm, int32(i))
+			}
+		}
+		r.sort(r.plan.edits[f.order].list, all)
+	}
+	sorted := len(r.perm)
+	next, first := 0, 0
+	for i := range all {
+		at := i
+		if all[i].item {
+			at = int(r.perm[next])
+			next++
+		}
+		c := &all[at]
+		moved = moved || at != i
+		changed = changed || c.show >= 0
+		if f.keep >= 0 && c.kept {
+			l := r.plan.edits[f.keep].list
+			ok := l.within < 0 || c.placed && c.km <= l.within
+			if ok && l.first > 0 {
+				first++
+				ok = first <= l.first
+			}
+			if !ok {
+				at = -1 - at
+				moved = true
+			}
+		}
+		r.perm = append(r.perm, int32(at))
+	}
+	r.perm = append(r.perm[:0], r.perm[sorted:]...)
+	return changed || moved, moved
+}
+
+func (r *Rewriter) sort(l *list, all []child) {
+	values := r.values
+	slices.SortStableFunc(r.perm, func(i, j int32) int {
+		a, b := &all[i], &all[j]
+		if !a.hasValue || !b.hasValue {
+			switch {
+			case a.hasValue:
+				return -1
+			case b.hasValue:
+				return 1
+			}
+			return 0
+		}
+		c := cmp.Compare(a.num, b.num)
+		if l.by == byAttr && !l.number {
+			c = bytes.Compare(values[a.text:a.textEnd], values[b.text:b.textEnd])
+		}
+		if l.desc {
+			return -c
+		}
+		return c
+	})
+}
+
+// rebuild writes the list anew as r.perm says. What stands between children
+// keeps its place, but for the space before a slot that becomes empty.
+func (r *Rewriter) rebuild(f *frame, moved bool) {
+	all := r.children[f.from:]
+	out := r.scratch[:0]
+	pos := f.start
+	for i, at := range r.perm {
+		gap := r.buf[pos:all[i].start]
+		pos = all[i].end
+		if at < 0 {
+			if word, _ := cutToken(gap); len(word) > 0 {
+				out = append(out, gap...)
+			}
+			continue
+		}
+		out = append(out, gap...)
+		c := &all[at]
+		if c.show >= 0 {
+			out = append(out, r.buf[c.start:c.show]...)
+			out = f.show.appendDistance(out, c.away)
+			out = append(out, r.buf[c.showEnd:c.end]...)
+		} else {
+			out = append(out, r.buf[c.start:c.end]...)
+		}
+		if moved && c.name < c.nameEnd {
+			// What comes after it now need not be what ended it.
+			out = append(out, '<', '/')
+			out = append(out, r.values[c.name:c.nameEnd]...)
+			out = append(out, '>')
+		}
+	}
+	out = append(out, r.buf[pos:]...)
+	r.scratch = out
+	r.buf = append(r.buf[:f.start], out...)
+}
+
+// abandon lets everything go that is kept back, as it came.
+func (r *Rewriter) abandon(why Reason) {
+	if len(r.frames) == 0 {
+		return
+	}
+	for i := range r.frames {
+		for _, h := range [...]int32{r.frames[i].order, r.frames[i].keep} {
+			if h >= 0 {
+				r.not(h, why)
+			}
+		}
+	}
+	r.frames, r.children = r.frames[:0], r.children[:0]
+	for i := range r.pend {
+		p := &r.pend[i]
+		p.frame, p.child, p.show = false, -1, -1
+	}
+	r.emit(r.buf)
+	r.buf, r.values = r.buf[:0], r.values[:0]
+}

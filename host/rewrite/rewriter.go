@@ -1,0 +1,495 @@
+package rewrite
+
+import (
+	"bytes"
+	"io"
+)
+
+// States of a Rewriter between two bytes.
+const (
+	inData    = iota // markup and text
+	inRaw            // RCDATA and RAWTEXT
+	inScript         // script data
+	inComment        //
+	inBogus          // a bogus comment, or a doctype
+	inCDATA          //
+	inPlain          // after plaintext
+	inPass           // nothing is looked at any more
+)
+
+// Sizes of the output buffer: what it collects before it writes, and the
+// piece from which on it does not copy.
+const (
+	outSize  = 32 << 10
+	outWhole = 4 << 10
+)
+
+// maxDoctype is how far a doctype is read to tell quirks mode.
+const maxDoctype = 1024
+
+// A Rewriter rewrites one page at a time. One goroutine owns it. Give it the
+// page with Write and end with Close; Reset makes it ready for the next page
+// and keeps its buffers.
+type Rewriter struct {
+	plan *Plan
+	w    io.Writer
+	err  error // the first of w
+	out  []byte
+
+	// Scanner.
+	mode     int
+	carry    []byte // an unfinished tag, or the beginning of markup that cannot be told yet
+	carryTag bool   // it is a tag
+	tagState int    // where in the tag it ends
+	hold     int    // in run: where what has to wait begins, or -1
+	waitTag  bool   // in run: it is a tag
+	e        int    // in run: everything before this index has gone out
+	sub      int    // state within a comment, CDATA section or script
+	dashes   int    // hyphens just before, in an escaped script
+	raw      uint64 // the element whose end tag ends raw text
+	initial  bool   // nothing but space and comments so far, so a doctype counts
+	quirks   bool
+
+	tree
+	editing
+	report
+}
+
+// New returns a Rewriter that writes to w what plan p makes of a page.
+func New(p *Plan, w io.Writer) *Rewriter {
+	r := new(Rewriter)
+	r.Reset(p, w)
+	return r
+}
+
+// Reset makes r ready for another page.
+func (r *Rewriter) Reset(p *Plan, w io.Writer) {
+	r.plan, r.w, r.err = p, w, nil
+	r.out, r.carry = r.out[:0], r.carry[:0]
+	r.carryTag = false
+	r.mode, r.sub, r.dashes, r.raw = inData, 0, 0, 0
+	r.initial, r.quirks = true, true
+	r.tree.reset()
+	r.editing.reset(p)
+	r.report.reset(p)
+	if p.idle {
+		r.mode = inPass
+	}
+}
+
+// Write takes the next bytes of the page, cut anywhere. It keeps no reference
+// to b. It never fails but with the error of the writer beneath.
+func (r *Rewriter) Write(b []byte) (int, error) {
+	n := len(b)
+	for len(b) > 0 && len(r.carry) > 0 {
+		b = r.feed(b)
+	}
+	if len(b) > 0 {
+		if done := r.run(b); done < len(b) {
+			r.keep(b[done:])
+		}
+	}
+	r.flushOut()
+	if r.err != nil {
+		return 0, r.err
+	}
+	return n, nil
+}
+
+// Close ends the page: what was waiting goes out, elements that are still open
+// end, and the tail is added. It does not close the writer beneath.
+func (r *Rewriter) Close() error {
+	clean := r.mode == inData && len(r.carry) == 0
+	r.e = 0
+	if clean {
+		r.popTo(nil, 0, 0, false, false)
+	} else if r.mode != inPass {
+		r.abandon(WhyUnfinished)
+		r.dropPending(WhyUnfinished)
+	}
+	if !r.muted {
+		r.put(r.carry)
+	}
+	r.carry = r.carry[:0]
+	if tail := r.plan.tail; len(tail) > 0 {
+		switch {
+		case r.stopped != 0:
+			r.tailWhy = WhyStopped
+		case r.plan.idle, clean && !r.hidesTail():
+			r.emit(tail)
+		case clean:
+			r.tailWhy = WhyPlace
+		default:
+			r.tailWhy = WhyUnfinished
+		}
+	}
+	r.mode = inPass
+	r.flushOut()
+	return r.err
+}
+
+// feed gives the carry as much of b as settles it, and returns the rest of b.
+func (r *Rewriter) feed(b []byte) []byte {
+	if !r.carryTag {
+		// What is short is at most a dozen bytes, a doctype aside.
+		r.carry = append(r.carry, b[0])
+		n := r.run(r.carry)
+		r.keep(r.carry[n:])
+		return b[1:]
+	}
+	j, state := tagEnd(b, r.tagState)
+	if j < 0 {
+		r.carry = append(r.carry, b...)
+		r.tagState = state
+		r.checkTag()
+		return nil
+	}
+	r.carry = append(r.carry, b[:j]...)
+	n := r.run(r.carry)
+	r.keep(r.carry[n:])
+	return b[j:]
+}
+
+// keep makes rest, which may be a part of it, the carry.
+func (r *Rewriter) keep(rest []byte) {
+	r.carry = append(r.carry[:0], rest...)
+	r.carryTag = len(rest) > 0 && r.waitTag
+	if !r.carryTag {
+		return
+	}
+	name := 1
+	if r.carry[1] == '/' {
+		name = 2
+	}
+	_, r.tagState = tagEnd(r.carry[name:], tName)
+	r.checkTag()
+}
+
+func (r *Rewriter) checkTag() {
+	if len(r.carry) > r.plan.maxTag {
+		r.e = 0
+		r.stop(r.carry, 0, WhyTag)
+		r.put(r.carry)
+		r.carry = r.carry[:0]
+		r.carryTag = false
+	}
+}
+
+// run takes b up to its end, or to where something begins that b does not
+// finish, and returns that index.
+func (r *Rewriter) run(b []byte) int {
+	r.e, r.hold = 0, -1
+	for i := 0; i < len(b) && r.hold < 0; {
+		switch r.mode {
+		case inData:
+			i = r.data(b, i)
+		case inRaw:
+			i = r.rawText(b, i)
+		case inScript:
+			i = r.script(b, i)
+		case inComment, inCDATA:
+			walk := commentEnd
+			if r.mode == inCDATA {
+				walk = cdataEnd
+			}
+			n, state := walk(b[i:], r.sub)
+			r.sub = state
+			if n < 0 {
+				i = len(b)
+			} else {
+				i += n
+				r.mode = inData
+			}
+		case inBogus:
+			n := bytes.IndexByte(b[i:], '>')
+			if n < 0 {
+				i = len(b)
+			} else {
+				i += n + 1
+				r.mode = inData
+			}
+		default:
+			i = len(b)
+		}
+	}
+	end := len(b)
+	if r.hold >= 0 {
+		end = r.hold
+	}
+	r.flush(b, end)
+	return end
+}
+
+// wait says that what begins at s is not finished.
+func (r *Rewriter) wait(s int, tag bool) int {
+	r.hold, r.waitTag = s, tag
+	return s
+}
+
+func (r *Rewriter) data(b []byte, i int) int {
+	for {
+		j := bytes.IndexByte(b[i:], '<')
+		if r.initial {
+			r.leadingText(b[i:], j)
+		}
+		if j < 0 {
+			return len(b)
+		}
+		s := i + j
+		if s+1 >= len(b) {
+			return r.wait(s, false)
+		}
+		switch c := b[s+1]; {
+		case byteClass[c]&cAlpha != 0:
+			i = r.startTag(b, s)
+		case c == '/':
+			i = r.endTag(b, s)
+		case c == '!':
+			i = r.declaration(b, s)
+		case c == '?':
+			r.mode = inBogus
+			return s + 1
+		default:
+			r.initial = false
+			i = s + 1
+			continue
+		}
+		if r.hold >= 0 || r.mode != inData {
+			return i
+		}
+	}
+}
+
+// leadingText looks for text before the doctype. What is not ASCII may be a
+// byte order mark and is passed over.
+func (r *Rewriter) leadingText(b []byte, n int) {
+	if n < 0 {
+		n = len(b)
+	}
+	for _, c := range b[:n] {
+		if c < 0x80 && byteClass[c]&cSpace == 0 {
+			r.initial = false
+			return
+		}
+	}
+}
+
+// declaration reads what begins with '<!'.
+func (r *Rewriter) declaration(b []byte, s int) int {
+	p := b[s+2:]
+	switch {
+	case len(p) == 0:
+		return r.wait(s, false)
+	case p[0] == '-':
+		if len(p) == 1 {
+			return r.wait(s, false)
+		}
+		if p[1] == '-' {
+			r.mode, r.sub = inComment, cmStart
+			return s + 4
+		}
+	case p[0] == '[' && len(r.stack) > 0 && r.stack[len(r.stack)-1].flags&fForeign != 0:
+		const open = "[CDATA["
+		n := min(len(p), len(open))
+		if string(p[:n]) == open[:n] {
+			if n < len(open) {
+				return r.wait(s, false)
+			}
+			r.mode, r.sub = inCDATA, 0
+			return s + 2 + n
+		}
+	case r.initial && lower[p[0]] == 'd':
+		const open = "doctype"
+		n := min(len(p), len(open))
+		if foldEqual(p[:n], open[:n]) {
+			end := bytes.IndexByte(p[:min(len(p), maxDoctype)], '>')
+			if end < 0 && len(p) < maxDoctype {
+				return r.wait(s, false)
+			}
+			r.initial = false
+			if end >= len(open) {
+				r.quirks = quirksDoctype(p[len(open):end])
+			}
+		}
+	}
+	r.mode = inBogus
+	return s + 2
+}
+
+// rawText looks for the end tag of r.raw.
+func (r *Rewriter) rawText(b []byte, i int) int {
+	for {
+		j := bytes.IndexByte(b[i:], '<')
+		if j < 0 {
+			return len(b)
+		}
+		s := i + j
+		if s+1 >= len(b) {
+			return r.wait(s, false)
+		}
+		i = s + 1
+		if b[s+1] != '/' {
+			continue
+		}
+		switch r.named(b, s+2, r.raw) {
+		case maybe:
+			return r.wait(s, false)
+		case yes:
+			r.mode = inData
+			return s
+		}
+	}
+}
+
+const (
+	no = iota
+	maybe
+	yes
+)
+
+// maxRawName is the length of the longest name that named looks for.
+const maxRawName = 8
+
+// named tells whether the tag name at b[i] is that of key; maybe, if b ends too early.
+func (r *Rewriter) named(b []byte, i int, key uint64) int {
+	k, end := nameKey(b[:min(len(b), i+maxRawName+1)], i)
+	if end-i > maxRawName {
+		return no
+	}
+	if end == len(b) {
+		return maybe
+	}
+	if k == key {
+		return yes
+	}
+	return no
+}
+
+// States of script data (WHATWG 13.2.5.4 and 15 to 31).
+const (
+	scPlain = iota
+	scEscaped
+	scDouble
+)
+
+func (r *Rewriter) script(b []byte, i int) int {
+	for i < len(b) {
+		if r.sub == scPlain {
+			j := bytes.IndexByte(b[i:], '<')
+			if j < 0 {
+				return len(b)
+			}
+			i += j
+		}
+		switch c := b[i]; {
+		case c == '<':
+			n := r.scriptTag(b, i)
+			if r.hold >= 0 || r.mode != inScript {
+				return n
+			}
+			i = n
+			continue
+		case c == '-':
+			r.dashes = min(r.dashes+1, 2)
+		case c == '>' && r.dashes == 2:
+			r.sub, r.dashes = scPlain, 0
+		default:
+			r.dashes = 0
+		}
+		i++
+	}
+	return i
+}
+
+// scriptTag takes a '<' within a script at b[s].
+func (r *Rewriter) scriptTag(b []byte, s int) int {
+	r.dashes = 0
+	if s+1 >= len(b) {
+		return r.wait(s, false)
+	}
+	c := b[s+1]
+	switch {
+	case c == '!' && r.sub == scPlain:
+		const open = "<!--"
+		n := min(len(b)-s, len(open))
+		if string(b[s:s+n]) != open[:n] {
+			return s + 1
+		}
+		if n < len(open) {
+			return r.wait(s, false)
+		}
+		r.sub, r.dashes = scEscaped, 2
+		return s + n
+	case c == '/':
+		switch r.named(b, s+2, keyScript) {
+		case maybe:
+			return r.wait(s, false)
+		case yes:
+			if r.sub != scDouble {
+				r.mode = inData
+				return s
+			}
+			r.sub = scEscaped
+		}
+	case byteClass[c]&cAlpha != 0 && r.sub == scEscaped:
+		switch r.named(b, s+1, keyScript) {
+		case maybe:
+			return r.wait(s, false)
+		case yes:
+			r.sub = scDouble
+		}
+	}
+	return s + 1
+}
+
+// flush sends b[r.e:to] on its way.
+func (r *Rewriter) flush(b []byte, to int) {
+	if r.muted || to <= r.e {
+		return
+	}
+	r.put(b[r.e:to])
+	r.e = to
+}
+
+// put adds to the element that is being kept back, or to the output.
+func (r *Rewriter) put(x []byte) {
+	if len(r.frames) > 0 {
+		if len(r.buf)+len(x) <= r.plan.maxBuffer {
+			r.buf = append(r.buf, x...)
+			r.buffered = max(r.buffered, len(r.buf))
+			return
+		}
+		r.abandon(WhyBuffer)
+	}
+	r.emit(x)
+}
+
+func (r *Rewriter) emit(x []byte) {
+	if len(x) >= outWhole {
+		r.flushOut()
+		r.write(x)
+		return
+	}
+	r.out = append(r.out, x...)
+	if len(r.out) >= outSize {
+		r.flushOut()
+	}
+}
+
+func (r *Rewriter) flushOut() {
+	if len(r.out) > 0 {
+		r.write(r.out)
+		r.out = r.out[:0]
+	}
+}
+
+func (r *Rewriter) write(x []byte) {
+	if r.err != nil {
+		return
+	}
+	n, err := r.w.Write(x)
+	if err == nil && n < len(x) {
+		err = io.ErrShortWrite
+	}
+	r.err = err
+}

@@ -1,0 +1,504 @@
+package rewrite
+
+import (
+	"bytes"
+	"encoding/binary"
+	"html"
+	"math/bits"
+)
+
+// Classes of bytes.
+const (
+	cSpace   = 1 << iota // ASCII whitespace of HTML
+	cNameEnd             // ends a tag name: whitespace / >
+	cAttrEnd             // ends an attribute name: whitespace / > =
+	cBareEnd             // ends an unquoted value: whitespace >
+	cAlpha               // ASCII letter
+	cAlnum               // ASCII letter or digit
+)
+
+var byteClass = func() (t [256]uint8) {
+	for _, c := range []byte("\t\n\f\r ") {
+		t[c] |= cSpace | cNameEnd | cAttrEnd | cBareEnd
+	}
+	t['/'] |= cNameEnd | cAttrEnd
+	t['>'] |= cNameEnd | cAttrEnd | cBareEnd
+	t['='] |= cAttrEnd
+	for c := 'a'; c <= 'z'; c++ {
+		t[c] |= cAlpha | cAlnum
+		t[c-32] |= cAlpha | cAlnum
+	}
+	for c := '0'; c <= '9'; c++ {
+		t[c] |= cAlnum
+	}
+	return t
+}()
+
+var lower = func() (t [256]uint8) {
+	for i := range t {
+		t[i] = uint8(i)
+		if i >= 'A' && i <= 'Z' {
+			t[i] = uint8(i) + 32
+		}
+	}
+	return t
+}()
+
+// longKey marks the key of a name that does not fit into eight bytes below
+// 0x80: such keys are hashes, and equality needs the names as well.
+const longKey = 1 << 63
+
+// nameKey reads the tag name that begins at b[i]: its key, which is the same
+// for every case of its letters, and the index after it, len(b) if b ends before the name does.
+func nameKey(b []byte, i int) (key uint64, end int) {
+	if i+8 < len(b) {
+		w := binary.LittleEndian.Uint64(b[i:])
+		// The first byte below 0x40 (bits 6 and 7 clear) ends the name, or is a digit, '-' and the like.
+		if m := ^(w | w<<1) & 0x8080808080808080; m != 0 {
+			n := uint(bits.TrailingZeros64(m)) >> 3
+			if byteClass[b[i+int(n)]]&cNameEnd != 0 {
+				mask := uint64(1)<<(8*n) - 1
+				w &= mask
+				// All of them 0x60-0x7F: nothing to fold.
+				if w&0x6060606060606060 == 0x6060606060606060&mask && w&0x8080808080808080 == 0 {
+					return w, i + int(n)
+				}
+			}
+		}
+	}
+	j := i
+	for j < len(b) && byteClass[b[j]]&cNameEnd == 0 {
+		j++
+	}
+	return foldKey(b[i:j]), j
+}
+
+func foldKey(name []byte) uint64 {
+	if len(name) <= 8 {
+		var k uint64
+		for q, c := range name {
+			k |= uint64(lower[c]) << (8 * uint(q))
+		}
+		return k
+	}
+	h := uint64(14695981039346656037) // FNV-1a
+	for _, c := range name {
+		h = (h ^ uint64(lower[c])) * 1099511628211
+	}
+	return h | longKey
+}
+
+func nameKeyOf(name string) uint64 { return foldKey([]byte(name)) }
+
+// An attr is the place of one attribute: its name, its value without quotes
+// (from == to if it has none), and the end of all of it.
+type attr struct{ name, nameEnd, from, to, end int32 }
+
+// maxAttrs is how many attributes of one tag are told apart. A tag with more matches nothing.
+const maxAttrs = 512
+
+// skipAttrs returns the index after the '>' of the tag whose name ends before b[i], or -1.
+func skipAttrs(b []byte, i int) int {
+	for {
+		for i < len(b) && byteClass[b[i]]&cNameEnd != 0 {
+			if b[i] == '>' {
+				return i + 1
+			}
+			i++
+		}
+		if i >= len(b) {
+			return -1
+		}
+		i++ // a leading '=' is part of the name
+		for i < len(b) && byteClass[b[i]]&cAttrEnd == 0 {
+			i++
+		}
+		for i < len(b) && byteClass[b[i]]&cSpace != 0 {
+			i++
+		}
+		if i >= len(b) {
+			return -1
+		}
+		if b[i] != '=' {
+			continue
+		}
+		if _, _, i = scanValue(b, i+1); i < 0 {
+			return -1
+		}
+	}
+}
+
+// scanValue reads an attribute's value after its '='.
+func scanValue(b []byte, i int) (from, to, next int) {
+	for i < len(b) && byteClass[b[i]]&cSpace != 0 {
+		i++
+	}
+	if i >= len(b) {
+		return 0, 0, -1
+	}
+	switch c := b[i]; c {
+	case '"', '\'':
+		j := bytes.IndexByte(b[i+1:], c)
+		if j < 0 {
+			return 0, 0, -1
+		}
+		return i + 1, i + 1 + j, i + j + 2
+	case '>':
+		return i, i, i
+	}
+	from = i
+	for i < len(b) && byteClass[b[i]]&cBareEnd == 0 {
+		i++
+	}
+	if i >= len(b) {
+		return 0, 0, -1
+	}
+	return from, i, i
+}
+
+// A tagText is a start tag as it stands in a buffer.
+type tagText struct {
+	attrs    []attr
+	id       int // index of the first id attribute, -1 without
+	class    int // the same of class
+	overflow bool
+	slash    bool   // it closes itself, where that means something
+	decoded  []byte // room for values with character references
+}
+
+// parse reads the attributes of the tag whose name ends before b[i]. It
+// returns the index after its '>', or -1 if b ends before.
+func (t *tagText) parse(b []byte, i int) int {
+	t.attrs, t.id, t.class, t.overflow = t.attrs[:0], -1, -1, false
+	t.decoded = t.decoded[:0]
+	last := i
+	for {
+		for i < len(b) && byteClass[b[i]]&cNameEnd != 0 {
+			if b[i] == '>' {
+				t.slash = b[i-1] == '/' && i-1 >= last
+				return i + 1
+			}
+			i++
+		}
+		if i >= len(b) {
+			return -1
+		}
+		a := attr{name: int32(i)}
+		i++
+		for i < len(b) && byteClass[b[i]]&cAttrEnd == 0 {
+			i++
+		}
+		a.nameEnd, a.end = int32(i), int32(i)
+		for i < len(b) && byteClass[b[i]]&cSpace != 0 {
+			i++
+		}
+		if i >= len(b) {
+			return -1
+		}
+		if b[i] == '=' {
+			var from, to int
+			if from, to, i = scanValue(b, i+1); i < 0 {
+				return -1
+			}
+			a.from, a.to, a.end = int32(from), int32(to), int32(i)
+		}
+		last = int(a.end)
+		t.add(b, a)
+	}
+}
+
+func (t *tagText) add(b []byte, a attr) {
+	if len(t.attrs) == maxAttrs {
+		t.overflow = true
+		return
+	}
+	switch a.nameEnd - a.name {
+	case 2:
+		if t.id < 0 && foldEqual(b[a.name:a.nameEnd], "id") {
+			t.id = len(t.attrs)
+		}
+	case 5:
+		if t.class < 0 && foldEqual(b[a.name:a.nameEnd], "class") {
+			t.class = len(t.attrs)
+		}
+	}
+	t.attrs = append(t.attrs, a)
+}
+
+// find returns the index of the first attribute of that name (lower case), or -1.
+func (t *tagText) find(b []byte, name string) int {
+	for i := range t.attrs {
+		a := &t.attrs[i]
+		if int(a.nameEnd-a.name) == len(name) && lower[b[a.name]] == name[0] && foldEqual(b[a.name:a.nameEnd], name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// value returns the value of attribute i with character references decoded.
+func (t *tagText) value(b []byte, i int) []byte {
+	v := b[t.attrs[i].from:t.attrs[i].to]
+	if bytes.IndexByte(v, '&') < 0 {
+		return v
+	}
+	from := len(t.decoded)
+	t.decoded = decodeValue(t.decoded, v)
+	return t.decoded[from:]
+}
+
+// decodeValue appends v to dst with its character references decoded as in an
+// attribute (WHATWG 13.2.5.73): one without ';' stands as it is before '=' and alphanumerics.
+func decodeValue(dst, v []byte) []byte {
+	for {
+		i := bytes.IndexByte(v, '&')
+		if i < 0 {
+			return append(dst, v...)
+		}
+		dst = append(dst, v[:i]...)
+		v = v[i:]
+		j := 1
+		if j < len(v) && v[j] == '#' {
+			j++
+			if j < len(v) && lower[v[j]] == 'x' {
+				j++
+				for j < len(v) && isHex(v[j]) {
+					j++
+				}
+			} else {
+				for j < len(v) && v[j] >= '0' && v[j] <= '9' {
+					j++
+				}
+			}
+		} else {
+			for j < len(v) && byteClass[v[j]]&cAlnum != 0 {
+				j++
+			}
+		}
+		if j < len(v) && v[j] == ';' {
+			j++
+		}
+		ref := v[:j]
+		v = v[j:]
+		dst = appendReference(dst, ref, len(v) > 0 && v[0] == '=')
+	}
+}
+
+// appendReference appends what ref stands for, or ref if that is nothing.
+func appendReference(dst, ref []byte, equals bool) []byte {
+	if len(ref) < 3 {
+		return append(dst, ref...)
+	}
+	text := html.UnescapeString(string(ref))
+	if ref[1] != '#' {
+		last := text[len(text)-1]
+		switch {
+		case ref[len(ref)-1] == ';':
+			// What is left after a shorter name was decoded.
+			if last == ';' && string(ref) != "&semi;" {
+				return append(dst, ref...)
+			}
+		case equals || byteClass[last]&cAlnum != 0:
+			return append(dst, ref...)
+		}
+	}
+	return append(dst, text...)
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || lower[c] >= 'a' && lower[c] <= 'f'
+}
+
+func foldEqual(b []byte, s string) bool {
+	if len(b) != len(s) {
+		return false
+	}
+	for i := range b {
+		if lower[b[i]] != s[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// cutToken splits the first word off v; word is empty when there is none.
+func cutToken(v []byte) (word, rest []byte) {
+	i := 0
+	for i < len(v) && byteClass[v[i]]&cSpace != 0 {
+		i++
+	}
+	j := i
+	for j < len(v) && byteClass[v[j]]&cSpace == 0 {
+		j++
+	}
+	return v[i:j], v[j:]
+}
+
+func hasToken(v []byte, word string) bool {
+	for {
+		var w []byte
+		if w, v = cutToken(v); len(w) == 0 {
+			return false
+		}
+		if string(w) == word {
+			return true
+		}
+	}
+}
+
+// States of a tag whose end has not come yet (WHATWG 13.2.5.8 and 13.2.5.32 to 40).
+const (
+	tName = iota
+	tBefore
+	tAttr
+	tAfter
+	tValue
+	tDouble
+	tSingle
+	tBare
+)
+
+// tagEnd walks b, a piece of a tag after its '<' or '</', from state; it
+// returns the index after the '>' that ends the tag, or -1 and the state at the end of b.
+func tagEnd(b []byte, state int) (int, int) {
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		switch state {
+		case tDouble, tSingle:
+			q := byte('"')
+			if state == tSingle {
+				q = '\''
+			}
+			j := bytes.IndexByte(b[i:], q)
+			if j < 0 {
+				return -1, state
+			}
+			i += j
+			state = tBefore
+			continue
+		case tValue:
+			switch {
+			case byteClass[c]&cSpace != 0:
+			case c == '"':
+				state = tDouble
+			case c == '\'':
+				state = tSingle
+			case c == '>':
+				return i + 1, state
+			default:
+				state = tBare
+			}
+			continue
+		}
+		if c == '>' {
+			return i + 1, state
+		}
+		state = tagStep(state, c)
+	}
+	return -1, state
+}
+
+func tagStep(state int, c byte) int {
+	space := byteClass[c]&cSpace != 0
+	switch state {
+	case tName:
+		if space || c == '/' {
+			return tBefore
+		}
+	case tBefore:
+		if !space && c != '/' {
+			return tAttr
+		}
+	case tAttr:
+		switch {
+		case space:
+			return tAfter
+		case c == '/':
+			return tBefore
+		case c == '=':
+			return tValue
+		}
+	case tAfter:
+		switch {
+		case c == '=':
+			return tValue
+		case c == '/':
+			return tBefore
+		case !space:
+			return tAttr
+		}
+	case tBare:
+		if space {
+			return tBefore
+		}
+	}
+	return state
+}
+
+// States within a comment (WHATWG 13.2.5.43 to 51).
+const (
+	cmStart = iota
+	cmStartDash
+	cmBody
+	cmDash
+	cmDashDash
+	cmBang
+)
+
+// commentEnd walks b from state; it returns the index after the comment's end,
+// or -1 and the state at the end of b.
+func commentEnd(b []byte, state int) (int, int) {
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		switch state {
+		case cmBody:
+			j := bytes.IndexByte(b[i:], '-')
+			if j < 0 {
+				return -1, cmBody
+			}
+			i += j
+			state = cmDash
+			continue
+		case cmStart, cmStartDash, cmDashDash, cmBang:
+			if c == '>' {
+				return i + 1, cmBody
+			}
+		}
+		switch {
+		case c == '-':
+			switch state {
+			case cmStart:
+				state = cmStartDash
+			case cmBang:
+				state = cmDash
+			default:
+				state = cmDashDash
+			}
+		case c == '!' && state == cmDashDash:
+			state = cmBang
+		default:
+			state = cmBody
+		}
+	}
+	return -1, state
+}
+
+// cdataEnd is the same for a CDATA section; its state counts the brackets, up to two.
+func cdataEnd(b []byte, state int) (int, int) {
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == ']':
+			state = min(state+1, 2)
+		case c == '>' && state == 2:
+			return i + 1, 0
+		default:
+			state = 0
+			j := bytes.IndexByte(b[i:], ']')
+			if j < 0 {
+				return -1, 0
+			}
+			i += j - 1
+		}
+	}
+	return -1, state
+}

@@ -1,0 +1,228 @@
+package rewrite
+
+// flags say what the HTML standard's tree construction (WHATWG 13.2.6) does
+// with an element. On an open element they also hold its namespace.
+type flags uint64
+
+const (
+	fVoid       flags = 1 << iota // has no content
+	fRaw                          // its content is not markup, and no character references are decoded in it
+	fRCDATA                       // its content is text with character references
+	fClosesP                      // its start tag closes an open p
+	fP                            // p
+	fLi                           // li
+	fDd                           // dd, dt
+	fPassLi                       // special, but the search for an open li, dd or dt goes on past it
+	fCell                         // td, th
+	fRow                          // tr
+	fRowGroup                     // tbody, thead, tfoot
+	fTable                        // table
+	fTablePart                    // caption, colgroup, col
+	fOption                       // option
+	fOptgroup                     // optgroup
+	fSelect                       // select
+	fHeading                      // h1 to h6
+	fFormat                       // formatting element
+	fSpecial                      // special category
+	fScope                        // ends the search for an element in scope
+	fTableScope                   // ends the search in table scope
+	fListScope                    // ends the search in list item scope
+	fButton                       // button
+	fInScope                      // its end tag looks for it in scope
+	fImplied                      // its end tag is implied by many others
+	fRuby                         // rb, rt, rp, rtc
+	fHeadPart                     // may stand in head
+	fNoText                       // text in it would be moved elsewhere by the parser, or lost
+	fNoTail                       // open at the end of the page, it hides what is added there
+	fTemplate                     // template
+	fRoot                         // html, head, body
+	fOdd                          // handled by name: form, a, nobr, svg, math, image, frame, frameset
+	fSVG                          // an element of SVG
+	fMath                         // an element of MathML
+	fHTMLInside                   // HTML integration point
+	fMathText                     // MathML text integration point
+	fAnnotation                   // annotation-xml
+	fBreakout                     // its start tag ends foreign content
+	fNewline                      // the parser drops a newline that comes first in it
+	fGhost                        // ended while elements within it stayed open
+	fPending                      // something is to be done at its end
+)
+
+const fForeign = fSVG | fMath
+
+// A start tag with none of these only opens one more element.
+const fStructure = fClosesP | fLi | fDd | fCell | fRow | fRowGroup | fTable | fTablePart |
+	fOption | fOptgroup | fSelect | fButton | fRuby | fRoot | fOdd
+
+// Names that code refers to.
+var (
+	keyA          = nameKeyOf("a")
+	keyAnnotation = nameKeyOf("annotation-xml")
+	keyBody       = nameKeyOf("body")
+	keyBr         = nameKeyOf("br")
+	keyCol        = nameKeyOf("col")
+	keyColgroup   = nameKeyOf("colgroup")
+	keyFont       = nameKeyOf("font")
+	keyForm       = nameKeyOf("form")
+	keyFrame      = nameKeyOf("frame")
+	keyFrameset   = nameKeyOf("frameset")
+	keyHead       = nameKeyOf("head")
+	keyHr         = nameKeyOf("hr")
+	keyHTML       = nameKeyOf("html")
+	keyImage      = nameKeyOf("image")
+	keyImg        = nameKeyOf("img")
+	keyInput      = nameKeyOf("input")
+	keyKeygen     = nameKeyOf("keygen")
+	keyMalignmark = nameKeyOf("malignmark")
+	keyMath       = nameKeyOf("math")
+	keyMglyph     = nameKeyOf("mglyph")
+	keyNobr       = nameKeyOf("nobr")
+	keyNoframes   = nameKeyOf("noframes")
+	keyP          = nameKeyOf("p")
+	keyPlaintext  = nameKeyOf("plaintext")
+	keyRb         = nameKeyOf("rb")
+	keyRuby       = nameKeyOf("ruby")
+	keyRtc        = nameKeyOf("rtc")
+	keyScript     = nameKeyOf("script")
+	keySelect     = nameKeyOf("select")
+	keyStyle      = nameKeyOf("style")
+	keySVG        = nameKeyOf("svg")
+	keyTextarea   = nameKeyOf("textarea")
+)
+
+var tagClasses = []struct {
+	flags flags
+	names string
+}{
+	{fVoid, "area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr"},
+	{fRaw, "script style xmp iframe noembed noframes noscript plaintext"},
+	{fRCDATA, "title textarea"},
+	{fClosesP, "address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer header hgroup main menu nav ol p search section summary ul h1 h2 h3 h4 h5 h6 pre listing form li dd dt plaintext hr xmp"},
+	{fP, "p"},
+	{fLi, "li"},
+	{fDd, "dd dt"},
+	{fPassLi, "address div p"},
+	{fCell, "td th"},
+	{fRow, "tr"},
+	{fRowGroup, "tbody thead tfoot"},
+	{fTable, "table"},
+	{fTablePart, "caption colgroup col"},
+	{fOption, "option"},
+	{fOptgroup, "optgroup"},
+	{fSelect, "select"},
+	{fHeading, "h1 h2 h3 h4 h5 h6"},
+	{fFormat, "a b big code em font i nobr s small strike strong tt u"},
+	{fSpecial, "address applet area article aside base basefont bgsound blockquote body br button caption center col colgroup dd details dir div dl dt embed fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html iframe img input keygen li link listing main marquee menu meta nav noembed noframes noscript object ol p param plaintext pre script search section select source style summary table tbody td template textarea tfoot th thead title tr track ul wbr xmp"},
+	{fScope, "applet caption html table td th marquee object template select"},
+	{fTableScope, "html table template"},
+	{fListScope, "ol ul"},
+	{fButton, "button"},
+	{fInScope, "address article aside blockquote button center details dialog dir div dl fieldset figcaption figure footer header hgroup listing main menu nav ol pre search section summary ul applet marquee object dd dt"},
+	{fImplied, "dd dt li optgroup option p rb rp rt rtc"},
+	{fRuby, "rb rp rt rtc"},
+	{fHeadPart, "base basefont bgsound link meta title noscript noframes style script template head"},
+	{fNoText, "html head table tbody thead tfoot tr colgroup frameset script style xmp iframe noembed noframes noscript plaintext"},
+	{fNoTail, "template select frameset object audio video canvas"},
+	{fTemplate, "template"},
+	{fRoot, "html head body"},
+	{fOdd, "form a nobr svg math image frame frameset"},
+	{fBreakout, "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var"},
+	{fNewline, "pre listing textarea"},
+}
+
+// foreignClasses are the elements within SVG and MathML where HTML may stand again.
+var foreignClasses = []struct {
+	space, flags flags
+	names        string
+}{
+	{fSVG, fHTMLInside | fScope | fSpecial, "foreignobject desc title"},
+	{fMath, fMathText | fScope | fSpecial, "mi mo mn ms mtext"},
+	{fMath, fAnnotation | fScope | fSpecial, "annotation-xml"},
+}
+
+const tagShift = 64 - 10
+
+type tagEntry struct {
+	key   uint64
+	flags flags
+}
+
+type tagIndex struct {
+	mul     uint64
+	entries [1 << (64 - tagShift)]tagEntry
+}
+
+// tagTable has no two names in one place, so that a lookup is one comparison.
+var tagTable = buildTagTable()
+
+func buildTagTable() *tagIndex {
+	all := map[uint64]flags{}
+	for _, c := range tagClasses {
+		for _, n := range splitSpace(c.names) {
+			all[nameKeyOf(n)] |= c.flags
+		}
+	}
+	mul := uint64(0x9E3779B97F4A7C15)
+search:
+	for {
+		mul = mul*6364136223846793005 + 1442695040888963407
+		t := &tagIndex{mul: mul | 1}
+		for k, f := range all {
+			e := &t.entries[(k*t.mul)>>tagShift]
+			if e.key != 0 {
+				continue search
+			}
+			*e = tagEntry{k, f}
+		}
+		return t
+	}
+}
+
+func tagFlags(key uint64) flags {
+	e := &tagTable.entries[(key*tagTable.mul)>>tagShift]
+	if e.key == key {
+		return e.flags
+	}
+	return 0
+}
+
+func foreignFlags(key uint64, space flags) flags {
+	for _, c := range foreignClasses {
+		if c.space != space {
+			continue
+		}
+		for rest := c.names; rest != ""; {
+			name := rest
+			rest = ""
+			for i := range len(name) {
+				if name[i] == ' ' {
+					name, rest = name[:i], name[i+1:]
+					break
+				}
+			}
+			if nameKeyOf(name) == key {
+				return space | c.flags
+			}
+		}
+	}
+	return space
+}
+
+func splitSpace(s string) []string {
+	var out []string
+	start := -1
+	for i := range len(s) {
+		if byteClass[s[i]]&cSpace != 0 {
+			if start >= 0 {
+				out = append(out, s[start:i])
+			}
+			start = -1
+		} else if start < 0 {
+			start = i
+		}
+	}
+	if start >= 0 {
+		out = append(out, s[start:])
+	}
+	return out
+}
