@@ -1,0 +1,141 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// FuzzParse: no input panics or takes long, an error is a sorted Errors with
+// positions inside the file and one line each, and what is accepted keeps the
+// promises of Config.
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(a.Files[0].Data)
+	}
+	policies := testPolicies(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		policies.asked = nil
+		start := time.Now()
+		c, err := Parse("c.yaml", data, policies)
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("%d bytes took %v", len(data), d)
+		}
+		if err != nil {
+			checkErrors(t, data, err)
+			return
+		}
+		if len(c.Tenants) == 0 || c.Listen == "" || c.State == "" {
+			t.Errorf("accepted without the least: %+v", c)
+		}
+		for _, x := range c.Tenants {
+			if x.Name == "" || len(x.Hosts) == 0 || x.Origin == nil || x.Origin.Host == "" || x.Zone == nil {
+				t.Errorf("accepted tenant %+v", x)
+			}
+			for _, r := range x.Routes {
+				if r.Path == "" || r.Path[0] != '/' {
+					t.Errorf("accepted route %+v", r)
+				}
+				r.Match("/a/b")
+			}
+		}
+	})
+}
+
+func checkErrors(t *testing.T, data []byte, err error) {
+	t.Helper()
+	var e Errors
+	if !errors.As(err, &e) || len(e) == 0 || len(e) > MaxErrors {
+		t.Fatalf("error is %T of %d", err, len(e))
+	}
+	if !slices.IsSortedFunc(e, func(a, b Error) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Col - b.Col
+	}) {
+		t.Errorf("not sorted:\n%v", e)
+	}
+	lines := strings.Split(string(data), "\n")
+	for _, x := range e {
+		if x.Line < 1 || x.Line > len(lines) || x.Col < 1 || x.Col > len(lines[x.Line-1])+2 {
+			t.Errorf("outside the file: %v", x)
+		}
+		if strings.ContainsAny(x.Msg, "\n\r\x00") || x.Msg == "" {
+			t.Errorf("message %q", x.Msg)
+		}
+	}
+}
+
+// TestHostile: a file of the largest size, made of what is worst for parsers,
+// ends in an error, soon.
+func TestHostile(t *testing.T) {
+	if os.Getenv("CI") == "" && testing.Short() {
+		t.Skip("short")
+	}
+	for _, unit := range []string{
+		"[", "{", "]", "- ", "-\n", "- a\n", "- - a\n", "? ", "a: ", "a:\n", "- a:\n", "- {a}\n", "- {a: }\n", "- {a,b}\n",
+		"- [a,]\n", "[a,", "{a: ", "{a: {b}},", ",", ":", "&a ", "*a ", "- *a\n", "!a ", "%", "---\n", "...\n", "'", "\"", "|\n", "- |\n", "#", "#\n",
+		"a", "a\n", "\n", " ", "é", "\\", "- 'a'\n", "- a: |2\n    b\n", "a: b\n", "- a: b\n  c: d\n", "- {a: b, c: [d]}\n", "\"a\": ", "a: 'b' ",
+	} {
+		for _, head := range []string{"", "tenants:\n", "tenants: [", "a: \"", "a: |\n  "} {
+			data := []byte(head + strings.Repeat(unit, (MaxBytes-len(head))/len(unit)))
+			start := time.Now()
+			_, err := Parse("c.yaml", data, testPolicies(t))
+			if d := time.Since(start); d > 20*time.Second {
+				t.Errorf("%q and many %q took %v", head, unit, d)
+			} else if d > time.Second {
+				t.Logf("%q and many %q took %v", head, unit, d)
+			}
+			if err == nil {
+				t.Errorf("%q and many %q is accepted", head, unit)
+				continue
+			}
+			checkErrors(t, data, err)
+		}
+	}
+}
+
+// TestHostileKeys: as many keys as fit, in one mapping and in many.
+func TestHostileKeys(t *testing.T) {
+	for name, at := range map[string]func(b *strings.Builder, i int){
+		"one mapping":   func(b *strings.Builder, i int) { b.WriteString("k" + strings.Repeat("x", i%40) + ": v\n") },
+		"wide mappings": func(b *strings.Builder, i int) { b.WriteString([]string{"- ", "  "}[min(1, i%250)] + "k: v\n") },
+		"long keys": func(b *strings.Builder, i int) {
+			if i < 14 {
+				b.WriteString(strings.Repeat("  ", i) + strings.Repeat("k", maxKey) + ":\n")
+				return
+			}
+			b.WriteString(strings.Repeat("  ", 14) + []string{"- ", "  "}[min(1, i%250)] + "k: v\n")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b strings.Builder
+			for i := 0; b.Len() < MaxBytes-100; i++ {
+				at(&b, i)
+			}
+			start := time.Now()
+			_, err := Parse("c.yaml", []byte(b.String()), testPolicies(t))
+			if d := time.Since(start); d > 20*time.Second {
+				t.Errorf("took %v", d)
+			} else {
+				t.Logf("took %v", d)
+			}
+			checkErrors(t, []byte(b.String()), err)
+		})
+	}
+}
