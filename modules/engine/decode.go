@@ -59,8 +59,8 @@ const (
 	maxParams     = 1_000 // and results
 	maxImports    = 1_000
 	maxFunctions  = 100_000
-	maxBody       = 1 << 20 // bytes of one function
-	maxLocals     = 10_000  // of one function
+	maxBody       = 256 << 10 // bytes of one function; the longest seen in a real Go program has 51 KB
+	maxLocals     = 10_000    // of one function
 	maxAllLocals  = 4 << 20
 	maxGlobals    = 10_000
 	maxExports    = 10_000

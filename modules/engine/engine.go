@@ -145,7 +145,14 @@ type Module struct {
 // Load checks and compiles a module and tries whether it starts. name stands
 // in errors and logs only. The size is checked before anything is read.
 // module is not kept and not changed.
-func (e *Engine) Load(ctx context.Context, name string, module []byte) (*Module, error) {
+func (e *Engine) Load(ctx context.Context, name string, module []byte) (loaded *Module, err error) {
+	// A fault of the compiler must not end the process; wazero recovers by
+	// itself only what happens while guest code runs.
+	defer func() {
+		if r := recover(); r != nil {
+			loaded, err = nil, fmt.Errorf("policy module %s: the compiler failed: %v", name, r)
+		}
+	}()
 	if len(module) > e.limits.BinaryBytes {
 		return nil, fmt.Errorf("policy module %s has %d bytes, at most %d are allowed", name, len(module), e.limits.BinaryBytes)
 	}
