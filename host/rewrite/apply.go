@@ -128,7 +128,11 @@ func (r *Rewriter) summarize(t *tag) summary {
 	for _, h := range r.hits {
 		switch op := r.plan.edits[h].op; op {
 		case abi.OpRemove:
-			sum.remove = true
+			if t.flags&fRoot != 0 && t.flags&fForeign == 0 { // the parser would make another
+				r.not(h, WhyPlace)
+			} else {
+				sum.remove = true
+			}
 		case abi.OpBefore, abi.OpAfter:
 			if outside != 0 {
 				r.not(h, outside)

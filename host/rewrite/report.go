@@ -6,7 +6,7 @@ type Reason uint8
 const (
 	WhyVoid       Reason = 1 + iota // the element cannot have content
 	WhyRawText                      // its content is not markup
-	WhyPlace                        // text may not stand there
+	WhyPlace                        // the parser would move it elsewhere, or undo it
 	WhyOverridden                   // another edit of the same element beats it
 	WhyBuffer                       // the element is longer than MaxBuffer, or has too many children
 	WhyUnfinished                   // the page ends inside markup, a comment or raw text
@@ -23,7 +23,7 @@ func (y Reason) String() string {
 	case WhyRawText:
 		return "the element's content is not markup"
 	case WhyPlace:
-		return "text may not stand there"
+		return "the parser would move it elsewhere, or undo it"
 	case WhyOverridden:
 		return "another edit of the same element beats it"
 	case WhyBuffer:

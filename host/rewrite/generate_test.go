@@ -1,0 +1,252 @@
+package rewrite
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"bespoke/modules/abi"
+)
+
+// A pageWriter writes random pages: well formed as browsers see it, with end
+// tags left out where HTML lets them be.
+type pageWriter struct {
+	*rand.Rand
+	b    strings.Builder
+	ids  int
+	deep int
+}
+
+func randomPage(rnd *rand.Rand, size int) string {
+	g := &pageWriter{Rand: rnd}
+	g.b.WriteString("<!DOCTYPE html>\n<html lang=en>\n<head><meta charset=utf-8><title>a &amp; b</title>\n<script>if (a<b) { x = '<b>' } <!-- <script> </script> --></script><style>p > b {}</style></head>\n<body")
+	g.attrs()
+	g.b.WriteString(">\n")
+	for g.b.Len() < size {
+		g.block()
+	}
+	g.b.WriteString("</body></html>") // the parser moves space after these into body
+	return g.b.String()
+}
+
+func (g *pageWriter) one(of ...string) string { return of[g.IntN(len(of))] }
+
+func (g *pageWriter) put(s ...string) {
+	for _, x := range s {
+		g.b.WriteString(x)
+	}
+}
+
+func (g *pageWriter) attrs() {
+	for g.IntN(3) == 0 {
+		switch g.IntN(9) {
+		case 0:
+			if !strings.Contains(g.tagSoFar(), "id=") {
+				g.ids++
+				g.put(fmt.Sprintf(` id=n%d`, g.ids))
+			}
+		case 1:
+			g.put(` class="`, g.one("c1", "c2", "c1 c2", " c2  c3 ", "c&amp;d"), `"`)
+		case 2:
+			g.put(` class=`, g.one("c1", "c2", "c3"))
+		case 3:
+			g.put(fmt.Sprintf(" data-n=%d", g.IntN(20)))
+		case 4:
+			g.put(fmt.Sprintf(` data-lat='%d.5' data-lon="%d"`, g.IntN(180)-90, g.IntN(360)-180))
+		case 5:
+			g.put(g.one(` title="a > b"`, ` title='"'`, ` TITLE=x/y`, ` title = "&quot;&lt;"`, ` title`))
+		case 6:
+			g.put(g.one(` hidden`, ` hidden=""`, ` / hidden`))
+		case 7:
+			g.put(g.one(` href="/x?a=1&copy=2"`, ` href='#'`, ` href=//h/p`))
+		case 8:
+			g.put("\n")
+		}
+	}
+}
+
+func (g *pageWriter) tagSoFar() string {
+	s := g.b.String()
+	return s[strings.LastIndexByte(s, '<'):]
+}
+
+func (g *pageWriter) open(name string) {
+	g.put("<", name)
+	g.attrs()
+	g.put(">")
+}
+
+func (g *pageWriter) element(name string, inside func()) {
+	g.open(name)
+	g.deep++
+	inside()
+	g.deep--
+	g.put("</", name, g.one("", "", " "), ">")
+}
+
+func (g *pageWriter) text() {
+	g.put(g.one("word ", "a &lt; b ", "1 < 2 ", "&amp;", "x", " ", "\n", "é ", "</>", "<!-- a <b> -- > -->", "<!-->", "<?php x>", "<!bogus>"))
+}
+
+func (g *pageWriter) inline() {
+	for range g.IntN(4) {
+		switch k := g.IntN(12); {
+		case k < 6 || g.deep > 8:
+			g.text()
+		case k < 9:
+			g.element(g.one("b", "i", "em", "span", "SPAN", "small", "x-y", "custom-element"), g.inline)
+		case k == 9:
+			g.open(g.one("br", "img", "input"))
+		case k == 10:
+			g.element("svg", func() {
+				g.put("<g")
+				g.attrs()
+				g.put(" />")
+				g.element("g", func() { g.element("text", g.text) })
+				g.element("desc", func() { g.element("span", g.text) })
+				g.put("<style>.a > .b{}</style>")
+			})
+		default:
+			g.element(g.one("button", "label", "textarea"), g.text)
+		}
+	}
+}
+
+func (g *pageWriter) blocks() {
+	for range g.IntN(4) {
+		g.block()
+	}
+}
+
+// item opens name and leaves its end tag out now and then.
+func (g *pageWriter) item(name string, inside func()) {
+	g.open(name)
+	g.deep++
+	inside()
+	g.deep--
+	if g.IntN(2) == 0 {
+		g.put("</", name, ">", g.one("", "\n", "\n  "))
+	}
+}
+
+func (g *pageWriter) block() {
+	if g.deep > 8 {
+		g.text()
+		return
+	}
+	switch g.IntN(13) {
+	case 0, 1:
+		g.element(g.one("div", "section", "article", "DIV", "blockquote"), g.blocks)
+	case 2, 3:
+		g.element(g.one("ul", "ol"), func() {
+			g.put(g.one("", "\n"))
+			for range g.IntN(6) {
+				g.item("li", g.one2(g.inline, g.blocks))
+			}
+		})
+	case 4:
+		g.element("dl", func() {
+			for range g.IntN(4) {
+				g.item(g.one("dt", "dd"), g.inline)
+			}
+		})
+	case 5:
+		// A paragraph without an end tag, followed by what ends it.
+		g.open("p")
+		g.inline()
+		g.put(g.one("</p>", "<hr>", "<p>x</p>", "<div>y</div>"))
+	case 6:
+		g.element("table", func() {
+			g.put("<tbody>")
+			for range g.IntN(4) {
+				g.item("tr", func() {
+					for range g.IntN(3) {
+						g.open(g.one("td", "th"))
+						g.inline()
+						if g.IntN(2) == 0 {
+							g.put("</td></th>")
+						}
+					}
+				})
+			}
+		})
+	case 7:
+		g.element("select", func() {
+			for range g.IntN(3) {
+				g.open("option")
+				g.put("x")
+			}
+		})
+	case 8:
+		g.element(g.one("h1", "h2", "h3"), g.inline)
+	case 9:
+		g.element("a", g.inline)
+	case 10:
+		g.put(g.one("<template><li class=c1>t<p>", "<template><b>x</b>"), "</template>")
+	case 11:
+		g.put(g.one("<script>document.write('<b class=c1>')</script>", "<noscript><p class=c1></noscript>", "<style>b{}</style>"))
+	default:
+		g.text()
+	}
+}
+
+func (g *pageWriter) one2(of ...func()) func() { return of[g.IntN(len(of))] }
+
+// soup is markup that parsers repair.
+func randomSoup(rnd *rand.Rand, size int) string {
+	g := &pageWriter{Rand: rnd}
+	tags := strings.Fields("a b p div li ul table tr td tbody span select option form button svg math mi g title script style textarea h1 body html head template br frameset plaintext nobr desc foreignobject x-y custom-element")
+	for g.b.Len() < size {
+		switch g.IntN(5) {
+		case 0, 1:
+			g.open(g.one(tags...))
+		case 2:
+			g.put("</", g.one(tags...), ">")
+		case 3:
+			g.text()
+		default:
+			g.put(g.one("<!--", "-->", "--!>", "<", "</", "<a b='", "'>", "\"", "=", "<![CDATA[", "]]>", "/>", "<!", "&", "\x00", "\xff", "<!doctype html>", "</script", "<!--<script>"))
+		}
+	}
+	return g.b.String()
+}
+
+// randomEdits returns edits whose targets may occur in pages of pageWriter.
+func randomEdits(rnd *rand.Rand, n int) []abi.Edit {
+	g := &pageWriter{Rand: rnd}
+	var list []abi.Edit
+	for range n {
+		target := g.one("p", "li", "b", "span", "div", ".c1", ".c2.c1", "li.c1", "#n1", "#n3", "#n5", "[data-n]", "[data-n='3']", "[title^='a']",
+			"ul > li", "div p", "div > p", ".c1 .c2", "body .c3", "td", "tr", "option", "select", "table", "dt, dd", "svg g", "g", "text", "desc", "h1, h2", "a", "br",
+			"textarea", "script", "title", "style", "custom-element", "section li b", "input", "html", "body", "head", "template", "[hidden]", "ul, #n2")
+		op := []abi.Op{abi.OpText, abi.OpAttr, abi.OpUnsetAttr, abi.OpAddClass, abi.OpRemoveClass, abi.OpBefore, abi.OpAfter,
+			abi.OpPrepend, abi.OpAppend, abi.OpRemove, abi.OpOrder, abi.OpKeep}[g.IntN(12)]
+		e := abi.Edit{Op: op, Target: target}
+		switch op {
+		case abi.OpText, abi.OpBefore, abi.OpAfter, abi.OpPrepend, abi.OpAppend:
+			e.A = g.one("T1", "<b>&amp;", "é\"'", "</li>", "-->")
+		case abi.OpAttr:
+			e.A, e.B = g.one("title", "data-n", "href", "class"), g.one("v", "a\"b<c>&amp;", "")
+		case abi.OpUnsetAttr:
+			e.A = g.one("title", "data-n", "hidden", "class", "id")
+		case abi.OpAddClass, abi.OpRemoveClass:
+			e.A = g.one("c1", "c2", "c9", "c&d")
+		case abi.OpOrder:
+			e.Target = g.one("ul", "ol", "dl", "#n2", "tbody", ".c1", "select", "section")
+			e.A = g.one("by=distance\nlat=data-lat\nlon=data-lon\nat=10,20", "by=attr\nattr=data-n\nas=number", "by=attr\nattr=title\ndir=desc", "by=ids\nids=n4 n2 n9")
+			e.B = g.one("", "", "items=.c1", "items=li")
+			if strings.Contains(e.A, "lat") {
+				e.B = g.one("", "show=b", "show=.c2\nitems=li", "show=span\nunit=mi")
+			}
+		case abi.OpKeep:
+			e.Target = g.one("ul", "ol", "dl", "#n2", "tbody", ".c1", "article")
+			e.A = g.one("first=1", "first=2", "within=9000\nlat=data-lat\nlon=data-lon\nat=10,20", "first=1\nwithin=9000\nlat=data-lat\nlon=data-lon\nat=10,20")
+			e.B = g.one("", "", "items=.c1", "items=li")
+			if strings.Contains(e.A, "lat") {
+				e.B = g.one("", "show=i", "show=.c2\nitems=li")
+			}
+		}
+		list = append(list, e)
+	}
+	return list
+}
