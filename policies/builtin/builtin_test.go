@@ -7,16 +7,17 @@ import (
 	"sync"
 	"testing"
 
+	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 	"bespoke/modules/engine"
 	"bespoke/policies/builtin"
 )
 
-// exchange answers only the keys that the policy's manifest declares, as a host does.
+// exchange answers only the keys that the policy's manifest declares, as a
+// host does, and takes the edits that the rewriter takes.
 type exchange struct {
 	manifest *abi.Manifest
 	values   map[string]string
-	refuse   abi.Op
 	reads    []string
 	edits    []abi.Edit
 	log      []string
@@ -33,11 +34,11 @@ func (x *exchange) Read(key []byte) ([]byte, bool) {
 }
 
 func (x *exchange) Emit(e abi.Edit) abi.Refusal {
-	if e.Op == x.refuse {
-		return abi.RefusedTarget
+	r := rewrite.Check(e)
+	if r == abi.Accepted {
+		x.edits = append(x.edits, e)
 	}
-	x.edits = append(x.edits, e)
-	return abi.Accepted
+	return r
 }
 
 func (x *exchange) Log(_ abi.Level, line []byte) { x.log = append(x.log, string(line)) }
@@ -157,16 +158,59 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestRefused has the host refuse the order: the list must not be cut then.
+// TestPage carries the edits out on a page.
+func TestPage(t *testing.T) {
+	const page = `<p id=hello>Hello</p>
+<ul id=r>
+<li data-lat=48.86 data-lon=2.35>Paris <i></i></li>
+<li data-lat=52.51 data-lon=13.39>Berlin <i></i></li>
+<li data-lat=53.55 data-lon=9.99>Hamburg <i></i></li>
+</ul>`
+	const want = `<p id=hello>Welcome back, &lt;b&gt;Jane</p>
+<ul id=r>
+<li data-lat=52.51 data-lon=13.39>Berlin <i>1 km</i></li>
+<li data-lat=53.55 data-lon=9.99>Hamburg <i>255 km</i></li>
+</ul>`
+	m := loaded(t)
+	var edits []abi.Edit
+	for _, values := range []map[string]string{
+		keys("nearby", "geo.lat", "52.52", "geo.lon", "13.4", "config.list", "#r", "config.show", "i", "config.first", "2"),
+		keys("greet", "preference.name", "<b>Jane", "config.slot", "#hello"),
+	} {
+		manifest, _ := m.Manifest(values[abi.KeyConfigPolicy])
+		x := &exchange{manifest: manifest, values: values}
+		if err := m.Run(context.Background(), abi.OnResponse, x); err != nil {
+			t.Fatal(err)
+		}
+		edits = append(edits, x.edits...)
+	}
+	plan, err := rewrite.Compile(edits, rewrite.Options{UTF8: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	r := rewrite.New(plan, &out)
+	if _, err := r.Write([]byte(page)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// TestRefused has a selector that does not parse: the list must not be cut then.
 func TestRefused(t *testing.T) {
 	m := loaded(t)
 	manifest, _ := m.Manifest("nearby")
-	x := &exchange{manifest: manifest, refuse: abi.OpOrder, values: keys("nearby",
-		"geo.lat", "52.52", "geo.lon", "13.4", "config.list", "#(", "config.first", "3")}
+	x := &exchange{manifest: manifest, values: keys("nearby",
+		"geo.lat", "52.52", "geo.lon", "13.4", "config.list", "#r", "config.items", "li(", "config.first", "3")}
 	if err := m.Run(context.Background(), abi.OnResponse, x); err != nil {
 		t.Fatal(err)
 	}
-	if len(x.edits) != 0 || len(x.log) != 1 || !strings.Contains(x.log[0], "bad target") {
+	if len(x.edits) != 0 || len(x.log) != 1 || !strings.Contains(x.log[0], "bad argument") {
 		t.Errorf("edits %v, log %q", x.edits, x.log)
 	}
 }
