@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -260,5 +261,34 @@ func BenchmarkRun(b *testing.B) {
 		if err := m.Run(context.Background(), abi.OnResponse, x); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestNoLeak runs thousands of times, half of them with a fault, and compares
+// the memory and the goroutines that are left.
+func TestNoLeak(t *testing.T) {
+	e := start(t, engine.Config{})
+	good, bad := load(t, e, echo().bytes()), load(t, e, guest(0, unreachable).bytes())
+	x := &exchange{values: map[string]string{"k": "v"}}
+	measure := func() (heap uint64, goroutines int) {
+		for range 1500 {
+			x.edits, x.reads = x.edits[:0], x.reads[:0]
+			if err := good.Run(context.Background(), abi.OnResponse, x); err != nil {
+				t.Fatal(err)
+			}
+			if err := bad.Run(context.Background(), abi.OnResponse, x); err == nil {
+				t.Fatal("no fault")
+			}
+		}
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc, runtime.NumGoroutine()
+	}
+	heap, goroutines := measure()
+	heapAfter, goroutinesAfter := measure()
+	if heapAfter > heap+1<<20 || goroutinesAfter > goroutines+3 {
+		t.Errorf("heap %d, then %d bytes; %d, then %d goroutines", heap, heapAfter, goroutines, goroutinesAfter)
 	}
 }
