@@ -393,7 +393,7 @@ func (r *reader) u32() uint32 {
 	return 0
 }
 
-// count reads a number of things that each take a byte or more.
+// count reads a number of things, and fails if it is more than most.
 func (r *reader) count(what string, most uint32) uint32 {
 	n := r.u32()
 	if r.err != nil {

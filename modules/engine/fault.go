@@ -74,8 +74,8 @@ type overtime struct {
 
 func (e *overtime) Error() string { return fmt.Sprintf("%s took more than %d ms", e.what, e.millis) }
 
-// fault tells apart the ways in which a call into a guest fails. started is the
-// kind that stands for failures of the guest's own making.
+// fault tells apart the ways in which a call into a guest fails. own is the
+// kind of a failure of the guest's own making that is no other.
 func (m *Module) fault(ctx context.Context, err error, own FaultKind) *Fault {
 	f := &Fault{Kind: own, Module: m.name, Err: err}
 	var ex *exit
