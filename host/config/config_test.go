@@ -157,6 +157,9 @@ func TestBytes(t *testing.T) {
 		{"tab", "tenants:\n\t- name: a\n", `c.yaml:2:1: a tab, expected spaces; in a text write "\t" in double quotes`},
 		{"tab between", "listen:\t:80\n", `c.yaml:1:8: a tab, expected spaces; in a text write "\t" in double quotes`},
 		{"escaped nul", "listen: \"a\\0\"\n" + minimal, `c.yaml:1:9: the text "a\x00" holds the character U+0000, which is not allowed`},
+		{"blank lines", strings.Repeat("\n", 101) + minimal, `c.yaml:101:1: more than 100 blank lines in a row`},
+		{"some blank lines", "listen: :0\n" + strings.Repeat("\n", 100) + minimal, ""},
+		{"blank lines with spaces", "listen: :0\n" + strings.Repeat("  \r\n", 101) + minimal, `c.yaml:102:4: more than 100 blank lines in a row`},
 		{"too big", "# " + many, `c.yaml:1:1: the file has more than 1048576 bytes`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

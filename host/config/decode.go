@@ -160,7 +160,7 @@ func (d *decoder) config(n *node) *Config {
 		{"listen", false, func(n *node) { c.Listen = d.address(n, "listen") }},
 		{"admin", false, func(n *node) {
 			c.Admin = d.address(n, "admin")
-			if c.Admin != "" && c.Admin == c.Listen {
+			if c.Admin != "" && c.Admin == c.Listen && !strings.HasSuffix(c.Admin, ":0") {
 				d.errorf(n.pos, "admin: %s is the address of listen too", quote(c.Admin))
 			}
 		}},

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 )
 
@@ -233,6 +234,12 @@ func (d *decoder) setting(n *node, name string, o abi.Option) (string, bool) {
 		d.errorf(n.pos, "with.%s: found %s, expected %s", name, n.describe(), wanted(o))
 		return "", false
 	}
+	if o.Type == abi.OptionSelector {
+		if err := rewrite.CheckSelector(n.text); err != nil {
+			d.errorf(n.pos, "with.%s: %v", name, err)
+			return "", false
+		}
+	}
 	if why, ok := fits(n, o); !ok {
 		d.errorf(n.pos, "with.%s: found %s, expected %s%s", name, n.describe(), wanted(o), why)
 		return "", false
@@ -246,7 +253,8 @@ var (
 	attr    = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.:-]*$`)
 )
 
-// fits reports whether a scalar is of an option's type; hint may say what is amiss.
+// fits reports whether a scalar is of an option's type, but for a selector; hint
+// may say what is amiss.
 func fits(n *node, o abi.Option) (hint string, ok bool) {
 	switch o.Type {
 	case abi.OptionNumber, abi.OptionInteger, abi.OptionBoolean:
@@ -271,10 +279,6 @@ func fits(n *node, o abi.Option) (hint string, ok bool) {
 		return "", attr.MatchString(n.text)
 	case abi.OptionOneOf:
 		return suggest(n.text, o.Values), slices.Contains(o.Values, n.text)
-	case abi.OptionSelector:
-		if err := checkSelector(n.text); err != nil {
-			return ": " + err.Error(), false
-		}
 	}
 	return "", true
 }

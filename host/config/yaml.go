@@ -13,6 +13,10 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
+// maxBlank bounds blank lines in a row: the lexer takes cubic time for those at
+// the end of a block of text.
+const maxBlank = 100
+
 type kind uint8
 
 const (
@@ -89,6 +93,7 @@ func (d *decoder) checkBytes(data []byte) bool {
 	}
 	at, fine := pos{1, 1}, true
 	tabbed := 0 // line of the last reported tab: one report a line
+	blank := 1  // line ends since something other than spaces, as if one stood before the file
 	for i := 0; i < len(data); {
 		r, n := utf8.DecodeRune(data[i:])
 		bad := ""
@@ -103,6 +108,14 @@ func (d *decoder) checkBytes(data []byte) bool {
 		case r == '\n', r == '\t', r == '\r':
 		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0xfeff || r == 0x2028 || r == 0x2029:
 			bad = fmt.Sprintf("character %U is not allowed", r)
+		}
+		switch {
+		case r == '\n':
+			if blank++; blank == maxBlank+2 {
+				bad = fmt.Sprintf("more than %d blank lines in a row", maxBlank)
+			}
+		case r != ' ' && r != '\r':
+			blank = 0
 		}
 		if bad != "" {
 			d.errorf(at, "%s", bad)
