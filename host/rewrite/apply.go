@@ -254,7 +254,7 @@ func (r *Rewriter) endVoid(sum summary, p pending) {
 	if sum.after {
 		r.insertBack(abi.OpAfter)
 	}
-	if p.child >= 0 {
+	if p.child >= 0 && len(r.frames) > 0 {
 		r.children[p.child].end = len(r.buf)
 		r.frames[len(r.frames)-1].cur = -1
 	}
@@ -292,6 +292,9 @@ func (r *Rewriter) startContent(t *tag, sum summary, p pending) {
 			}
 		}
 		p.to = int32(len(r.held))
+	}
+	if len(r.frames) == 0 { // what was written may have been too much for them
+		p.child, p.show = -1, -1
 	}
 	if sum.order >= 0 || sum.keep >= 0 {
 		p.frame = r.openFrame(t, sum)

@@ -24,6 +24,9 @@
 // elements that a parser makes up are not there (html, head, body, tbody and
 // colgroup without tags, and formatting elements that go on in the next
 // block), nor are foster parenting and the copies of the adoption agency. The
+// append of body acts before its end tag, though what follows that still belongs
+// to body; and prepend does not make up for a newline that a parser drops where pre and
+// textarea begin. The
 // content of a template is no part of the page. An id means the first element that has it; when every edit is aimed through
 // an id, the rest of the page after the last of them is not looked at.
 //
@@ -39,8 +42,8 @@
 // order and keep work by slots: what stands between the children stays where it
 // is, and the k-th item of the new order goes to the place of the k-th item.
 // The space before a place that becomes empty goes too. A distance is shown in
-// the first element that matches show inside an item, outside of lists in
-// the item that are themselves ordered.
+// the first element that matches show inside an item, but not inside a list
+// that is itself ordered or cut, be it the item or in it.
 //
 // # What it never does
 //

@@ -38,8 +38,8 @@ func (g *pageWriter) put(s ...string) {
 }
 
 func (g *pageWriter) attrs() {
-	for g.IntN(3) == 0 {
-		switch g.IntN(9) {
+	for g.IntN(2) == 0 {
+		switch g.IntN(12) {
 		case 0:
 			if !strings.Contains(g.tagSoFar(), "id=") {
 				g.ids++
@@ -51,8 +51,8 @@ func (g *pageWriter) attrs() {
 			g.put(` class=`, g.one("c1", "c2", "c3"))
 		case 3:
 			g.put(fmt.Sprintf(" data-n=%d", g.IntN(20)))
-		case 4:
-			g.put(fmt.Sprintf(` data-lat='%d.5' data-lon="%d"`, g.IntN(180)-90, g.IntN(360)-180))
+		case 4, 9, 10, 11:
+			g.put(fmt.Sprintf(` data-lat='%d.5' data-lon="%d"`, g.IntN(170)-85, g.IntN(350)-175))
 		case 5:
 			g.put(g.one(` title="a > b"`, ` title='"'`, ` TITLE=x/y`, ` title = "&quot;&lt;"`, ` title`))
 		case 6:
@@ -107,7 +107,8 @@ func (g *pageWriter) inline() {
 				g.put("<style>.a > .b{}</style>")
 			})
 		default:
-			g.element(g.one("button", "label", "textarea"), g.text)
+			// Not a newline first: see what doc.go says of it.
+			g.element(g.one("button", "label", "textarea"), func() { g.put("x"); g.text() })
 		}
 	}
 }

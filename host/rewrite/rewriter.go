@@ -100,6 +100,7 @@ func (r *Rewriter) Write(b []byte) (int, error) {
 // end, and the tail is added. It does not close the writer beneath.
 func (r *Rewriter) Close() error {
 	clean := r.mode == inData && len(r.carry) == 0
+	hidden := r.hidesTail()
 	r.e = 0
 	if clean {
 		r.popTo(nil, 0, 0, false, false)
@@ -115,7 +116,7 @@ func (r *Rewriter) Close() error {
 		switch {
 		case r.stopped != 0:
 			r.tailWhy = WhyStopped
-		case r.plan.idle, clean && !r.hidesTail():
+		case r.plan.idle, clean && !hidden:
 			r.emit(tail)
 		case clean:
 			r.tailWhy = WhyPlace
