@@ -29,7 +29,11 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	if t.end-s > r.plan.maxTag {
 		return r.stop(b, s, WhyTag)
 	}
-	switch r.place(b, &t) {
+	v := r.place(b, &t)
+	for t.n > 0 && r.stack[t.n-1].flags&fGhost != 0 {
+		t.n-- // nothing is left in it
+	}
+	switch v {
 	case ambiguous:
 		return r.stop(b, s, WhyAmbiguous)
 	case ignored:
