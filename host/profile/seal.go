@@ -118,8 +118,11 @@ func LoadKey(dir string) (Key, error) {
 	}
 	// Another process may have been first; its key is the one that counts.
 	b, err = os.ReadFile(name)
-	if err != nil || len(b) != len(key) {
-		return key, fmt.Errorf("read back the cookie key %s: %d bytes, %w", name, len(b), err)
+	if err != nil {
+		return key, fmt.Errorf("read back the cookie key: %w", err)
+	}
+	if len(b) != len(key) {
+		return key, fmt.Errorf("read back the cookie key %s: %d bytes, want %d", name, len(b), len(key))
 	}
 	return Key(b), nil
 }

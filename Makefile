@@ -1,0 +1,53 @@
+# make          what is here
+# make run      build all, start the demo
+# make test     every test that CI runs
+.DEFAULT_GOAL := help
+
+GO ?= go
+BUILTIN := policies/builtin/builtin.wasm
+GUEST := $(shell find policies modules/abi -name '*.go' -o -name 'manifest.json')
+
+help: ## print this
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BUILTIN): $(GUEST)
+	$(GO) run ./policies/builtin/build
+
+build: $(BUILTIN) ## build bin/bespoke
+	$(GO) build -trimpath -o bin/bespoke ./host/cmd/bespoke
+
+run: build ## build all and start the demo on 127.0.0.1:8080
+	./bin/bespoke demo
+
+test: $(BUILTIN) browser ## run every test (installs Chromium through apt if it is missing)
+	$(GO) vet ./...
+	$(GO) test -timeout 15m ./...
+
+browser:
+	@sh tools/need.sh chromium
+
+test-real: $(BUILTIN) ## before a real site, with the real geo database (fetches both)
+	sh tools/need.sh nginx python3-doc
+	$(MAKE) geodata
+	$(GO) test -count=1 -tags real -run Real ./geo/... ./host/...
+
+geodata: ## fetch IP Geolocation by DB-IP (CC BY 4.0) into geodata/
+	sh geo/geodata.sh
+
+bench: $(BUILTIN) ## run every benchmark; each ratio is measured in one run
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: $(BUILTIN) ## run each fuzz target for FUZZTIME (1m)
+	sh tools/fuzz.sh $(or $(FUZZTIME),1m)
+
+check: $(BUILTIN) ## format, vet, staticcheck, tidy, a clean tree
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+	GOOS=wasip1 GOARCH=wasm $(GO) vet ./policies/builtin/guest ./policies/sdk/go
+
+clean: ## remove what was built
+	rm -rf bin $(BUILTIN)
+
+.PHONY: help build run test browser test-real geodata bench fuzz check clean

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bespoke/examples"
+	"bespoke/geo/demodb"
+)
+
+func demoCommand() *cobra.Command {
+	var listen, state, geoPath, level string
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Serve the example sites on this machine",
+		Long: `Start the example sites and the edge before them, in one process, and print
+what to try. It needs no configuration, no network and no database: places are
+made up for the addresses that belong to nobody (RFC 5737, RFC 3849), and
+X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
+		Example: "  bespoke demo\n  bespoke demo --listen 127.0.0.1:9000 --state ./demo-state",
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := logger(cmd.ErrOrStderr(), level)
+			if err != nil {
+				return err
+			}
+			if state == "" {
+				if state, err = os.MkdirTemp("", "bespoke-demo-"); err != nil {
+					return fmt.Errorf("make a folder for the demo's state: %w", err)
+				}
+				defer os.RemoveAll(state)
+			} else if err := os.MkdirAll(state, 0o700); err != nil {
+				return fmt.Errorf("make the state folder: %w", err)
+			}
+			sites := examples.Sites()
+			origins, err := startOrigins(sites)
+			if err != nil {
+				return err
+			}
+			defer origins.stop()
+			file, err := writeDemo(state, listen, geoPath, sites, origins)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), file, log, func(p *process) {
+				introduce(cmd.OutOrStdout(), p.listener.Addr(), sites)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "`ADDR` (host:port) to serve on")
+	cmd.Flags().StringVar(&state, "state", "", "folder `DIR` for keys and compiled policies (default: a temporary one, removed at the end)")
+	cmd.Flags().StringVar(&geoPath, "geo", "", "geo database `PATH` to use in place of the made-up one, as 'make geodata' fetches it")
+	cmd.Flags().StringVar(&level, "log", "warn", "least severe `LEVEL` to log: debug, info, warn, error")
+	return cmd
+}
+
+// origins are the example sites' own servers, each on a port of its own.
+type origins struct {
+	servers []*http.Server
+	addrs   []string
+}
+
+func startOrigins(sites []examples.Site) (*origins, error) {
+	o := &origins{}
+	for _, s := range sites {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			o.stop()
+			return nil, fmt.Errorf("start the site %s: %w", s.Name, err)
+		}
+		srv := &http.Server{Handler: s.Origin, ReadHeaderTimeout: 10 * time.Second}
+		o.servers = append(o.servers, srv)
+		o.addrs = append(o.addrs, ln.Addr().String())
+		go srv.Serve(ln) // ends with stop
+	}
+	return o, nil
+}
+
+func (o *origins) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, s := range o.servers {
+		s.Shutdown(ctx)
+	}
+}
+
+// writeDemo writes what an operator would: a configuration, and a geo database.
+func writeDemo(state, listen, geoPath string, sites []examples.Site, o *origins) (file string, err error) {
+	if geoPath == "" {
+		geoPath = filepath.Join(state, "places.mmdb")
+		var db bytes.Buffer
+		if err := demodb.Build(&db); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(geoPath, db.Bytes(), 0o600); err != nil {
+			return "", fmt.Errorf("write the demo's geo database: %w", err)
+		}
+	}
+	if geoPath, err = filepath.Abs(geoPath); err != nil {
+		return "", err
+	}
+	if _, _, err := net.SplitHostPort(listen); err != nil {
+		return "", usageError{fmt.Errorf("--listen %q: want host:port, such as 127.0.0.1:8080", listen)}
+	}
+	var y strings.Builder
+	fmt.Fprintf(&y, "# Written by bespoke demo. A site of your own looks the same.\n")
+	fmt.Fprintf(&y, "listen: %q\nstate: .\ngeo: %q\ntrusted_proxies: [127.0.0.0/8, \"::1/128\"]\ntenants:\n", listen, geoPath)
+	for i, s := range sites {
+		hosts := s.Name + ".localhost"
+		if i == 0 {
+			hosts += ", localhost, 127.0.0.1"
+		}
+		fmt.Fprintf(&y, "  - name: %s\n    hosts: [%s]\n    origin: http://%s\n    routes:\n", s.Name, hosts, o.addrs[i])
+		for line := range strings.Lines(s.Routes) {
+			y.WriteString("      " + line)
+		}
+	}
+	file = filepath.Join(state, "demo.yaml")
+	if err := os.WriteFile(file, []byte(y.String()), 0o600); err != nil {
+		return "", fmt.Errorf("write the demo's configuration: %w", err)
+	}
+	return file, nil
+}
+
+func introduce(w io.Writer, addr net.Addr, sites []examples.Site) {
+	_, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		port = errors.Unwrap(err).Error()
+	}
+	fmt.Fprintf(w, "The demo is running. Open one of these; Ctrl-C ends it.\n\n")
+	for _, s := range sites {
+		fmt.Fprintf(w, "  http://%s.localhost:%s/   %s\n  %s\n\n", s.Name, port, s.Title, s.About)
+	}
+	first := sites[0].Name + ".localhost"
+	url := "http://127.0.0.1:" + port + "/"
+	fmt.Fprintf(w, `Or ask from other places (X-Forwarded-For, believed from this machine only):
+
+  # San Francisco: results near the visitor, unless they refuse
+  curl -s -H 'Host: %[1]s' -H 'X-Forwarded-For: 198.51.100.7' %[2]s | grep -m3 -A8 '<li data-lat'
+
+  # Berlin: nothing is used until the visitor allows it
+  curl -s -H 'Host: %[1]s' -H 'X-Forwarded-For: 192.0.2.7' %[2]s | grep -m3 -A8 '<li data-lat'
+
+  # The visitor allows it, and gives a name; then refuses
+  curl -s -c jar -b jar -H 'Host: %[1]s' -H 'X-Forwarded-For: 192.0.2.7' -d 'localize=on&name=Jane' %[2]s_bespoke/privacy
+  curl -s -c jar -b jar -H 'Host: %[1]s' -H 'X-Forwarded-For: 192.0.2.7' %[2]s | grep -m3 -A8 -e greeting -e '<li data-lat'
+  curl -s -c jar -b jar -H 'Host: %[1]s' -H 'X-Forwarded-For: 192.0.2.7' -d 'action=refuse-all' %[2]s_bespoke/privacy
+
+  # The browser's Global Privacy Control signal
+  curl -s -b jar -H 'Host: %[1]s' -H 'X-Forwarded-For: 198.51.100.7' -H 'Sec-GPC: 1' %[2]s | grep -m3 -A8 -e greeting -e '<li data-lat'
+
+`, first, url)
+}

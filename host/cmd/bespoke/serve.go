@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bespoke/geo"
+	"bespoke/host/config"
+	"bespoke/host/control"
+	"bespoke/host/edge"
+	"bespoke/host/profile"
+)
+
+func serveCommand() *cobra.Command {
+	var file, level string
+	cmd := &cobra.Command{
+		Use:   "serve -c FILE",
+		Short: "Serve the sites of a configuration",
+		Long: `Serve the sites of a configuration until SIGTERM or SIGINT (Ctrl-C), which let
+every request that has arrived be answered. SIGHUP reads the configuration
+again; one that is not right changes nothing and is reported.`,
+		Example: "  bespoke serve -c bespoke.yaml",
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := logger(cmd.ErrOrStderr(), level)
+			if err != nil {
+				return err
+			}
+			ready := func(p *process) {
+				fmt.Fprintf(cmd.OutOrStdout(), "serving %s on %s\n", count(len(p.site.Tenants), "site"), p.listener.Addr())
+			}
+			return serve(cmd.Context(), file, log, ready)
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().StringVar(&level, "log", "info", "least severe `LEVEL` to log: debug, info, warn, error")
+	return cmd
+}
+
+func configFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVarP(file, "config", "c", "", "the configuration `FILE` (YAML)")
+	cmd.MarkFlagRequired("config")
+}
+
+func logger(w io.Writer, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usageError{fmt.Errorf("--log %q: want debug, info, warn or error", level)}
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+}
+
+func checkCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check -c FILE",
+		Short: "Check a configuration, its policies and its files, without serving",
+		Long: `Check a configuration as serve would read it: every key and value, every file
+that it names, every policy (compiled, and started once). Prints what is wrong,
+a line each: file, line, column, what was found and what was expected.`,
+		Example: "  bespoke check -c bespoke.yaml",
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			site, modules, err := edge.Load(cmd.Context(), file, nil)
+			var wrong config.Errors
+			if errors.As(err, &wrong) {
+				fmt.Fprintln(cmd.ErrOrStderr(), wrong)
+				return errAnswered
+			}
+			if err != nil {
+				return err
+			}
+			defer modules.Close()
+			db, err := openGeo(site)
+			if err != nil {
+				return err
+			}
+			if db != nil {
+				db.Close()
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: right; %s\n", file, count(len(site.Tenants), "site"))
+			return err
+		},
+	}
+	configFlag(cmd, &file)
+	return cmd
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// A process is one running edge and what it stands on.
+type process struct {
+	file     string
+	log      *slog.Logger
+	site     *config.Config
+	edge     *edge.Edge
+	geo      *geo.DB // nil without one
+	stopGeo  context.CancelFunc
+	admin    *control.Admin // nil without one
+	listener net.Listener
+}
+
+// shutdownLimit is how long requests that have arrived may still take.
+const shutdownLimit = 35 * time.Second
+
+// serve runs until ctx ends. It calls ready when connections are taken.
+func serve(ctx context.Context, file string, log *slog.Logger, ready func(*process)) error {
+	p, err := start(ctx, file, log)
+	if err != nil {
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+
+	failed := make(chan error, 1)
+	go func() { failed <- p.edge.Serve(p.listener) }()
+	ready(p)
+	for {
+		select {
+		case <-hup:
+			p.reload(ctx)
+		case err := <-failed:
+			p.stop()
+			if err == nil {
+				err = errors.New("the listener was closed")
+			}
+			return fmt.Errorf("serve %s: %w", p.listener.Addr(), err)
+		case <-ctx.Done():
+			log.Info("stopping: answering what has arrived")
+			return p.stop()
+		}
+	}
+}
+
+func start(ctx context.Context, file string, log *slog.Logger) (p *process, err error) {
+	p = &process{file: file, log: log}
+	// The engine's context must outlive the signal that ends ctx: requests that
+	// have arrived still run policies.
+	site, modules, err := edge.Load(context.WithoutCancel(ctx), file, log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			modules.Close()
+		}
+	}()
+	key, err := profile.LoadKey(filepath.Join(site.State, "keys"))
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := profile.NewSealer(key)
+	if err != nil {
+		return nil, err
+	}
+	db, err := openGeo(site)
+	if err != nil {
+		return nil, err
+	}
+	p.site = site
+	p.watch(ctx, db)
+	if p.edge, err = edge.New(edge.Config{Site: site, Modules: modules, Geo: db, Sealer: sealer, Log: log}); err != nil {
+		return nil, err
+	}
+	if p.listener, err = net.Listen("tcp", site.Listen); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if site.Admin != "" {
+		if p.admin, err = control.NewAdmin(site.Admin); err != nil {
+			p.listener.Close()
+			return nil, fmt.Errorf("admin: %w", err)
+		}
+		go p.admin.Serve()
+	}
+	return p, nil
+}
+
+func openGeo(site *config.Config) (*geo.DB, error) {
+	if site.Geo == "" {
+		return nil, nil
+	}
+	db, err := geo.Open(site.Geo)
+	if err != nil {
+		return nil, fmt.Errorf("geo: %w", err)
+	}
+	return db, nil
+}
+
+// geoCheck is how often the geo database's file is looked at for a change.
+const geoCheck = 10 * time.Second
+
+// watch makes db the process's database, reloaded when its file changes.
+func (p *process) watch(ctx context.Context, db *geo.DB) {
+	p.geo = db
+	ctx, p.stopGeo = context.WithCancel(ctx)
+	if db == nil {
+		return
+	}
+	go db.Watch(ctx, geoCheck, func(err error) {
+		p.log.Error("geo database changed, and cannot be read; the old one is kept", "error", err)
+	})
+}
+
+// reload reads the configuration again. Whatever is wrong, what runs stays.
+func (p *process) reload(ctx context.Context) {
+	site, modules, err := edge.Load(context.WithoutCancel(ctx), p.file, p.log)
+	if err != nil {
+		p.log.Error("configuration not reloaded, nothing changed", "error", err)
+		return
+	}
+	db, err := openGeo(site)
+	if err != nil {
+		modules.Close()
+		p.log.Error("configuration not reloaded, nothing changed", "error", err)
+		return
+	}
+	fixed, err := p.edge.Reload(site, modules, db)
+	if err != nil {
+		modules.Close()
+		p.log.Error("configuration not reloaded, nothing changed", "error", err)
+		return
+	}
+	// Exchanges that began before may still look places up: a closed database
+	// answers that every place is unknown, which is safe.
+	stop, old := p.stopGeo, p.geo
+	p.site = site
+	p.watch(ctx, db)
+	stop()
+	if old != nil {
+		old.Close()
+	}
+	for _, name := range fixed {
+		p.log.Warn("changed in the configuration, but needs a restart", "what", name)
+	}
+	p.log.Info("configuration reloaded", "sites", len(site.Tenants))
+}
+
+// stop answers what has arrived, then closes everything.
+func (p *process) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
+	defer cancel()
+	err := p.edge.Shutdown(ctx)
+	if p.admin != nil {
+		err = errors.Join(err, p.admin.Close(ctx))
+	}
+	p.stopGeo()
+	if p.geo != nil {
+		err = errors.Join(err, p.geo.Close())
+	}
+	return err
+}

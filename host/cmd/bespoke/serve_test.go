@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"bespoke/geo/demodb"
+)
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// await returns when the log has text.
+func (l *lockedBuffer) await(t *testing.T, text string) {
+	t.Helper()
+	for began := time.Now(); !strings.Contains(l.String(), text); time.Sleep(5 * time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("the log never said %q:\n%s", text, l)
+		}
+	}
+}
+
+// Serve, reload on SIGHUP, refuse a bad file, change the geo database, stop on
+// SIGTERM's context: the life of a process.
+func TestServe(t *testing.T) {
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		io.WriteString(w, "<ul id=results><li data-lat=52.5 data-lon=13.4>Berlin</li><li data-lat=37.8 data-lon=-122.4>San Francisco</li></ul>\n")
+	}))
+	defer origin.Close()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var db bytes.Buffer
+	if err := demodb.Build(&db); err != nil {
+		t.Fatal(err)
+	}
+	write("places.mmdb", db.String())
+	config := fmt.Sprintf(`listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+geo: places.mmdb
+trusted_proxies: [127.0.0.1]
+tenants:
+  - {name: stores, hosts: [stores.example], origin: %q, routes: [{path: /**, policies: [{use: nearby, with: {list: "#results"}}]}]}
+`, origin.URL)
+	write("bespoke.yaml", config)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var log lockedBuffer
+	ready := make(chan *process, 1)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, filepath.Join(dir, "bespoke.yaml"), slog.New(slog.NewTextHandler(&log, nil)), func(p *process) { ready <- p })
+	}()
+	var p *process
+	select {
+	case p = <-ready:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	get := func(addr, path, host, from string) (int, string) {
+		t.Helper()
+		req, _ := http.NewRequest("GET", "http://"+addr+path, nil)
+		req.Host = host
+		req.Header.Set("X-Forwarded-For", from)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(b)
+	}
+	addr := p.listener.Addr().String()
+
+	if status, body := get(addr, "/", "stores.example", "198.51.100.7"); status != 200 || strings.Index(body, "San Francisco") > strings.Index(body, "Berlin") {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, body := get(p.admin.Addr().String(), "/healthz", "", ""); status != 200 || body != "ok\n" {
+		t.Errorf("healthz: %d %s", status, body)
+	}
+	if status, _ := get(addr, "/", "second.example", ""); status != 421 {
+		t.Errorf("an unknown site: %d", status)
+	}
+
+	hup := func() {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("bespoke.yaml", config+fmt.Sprintf("  - {name: second, hosts: [second.example], origin: %q}\n", origin.URL))
+	hup()
+	log.await(t, "configuration reloaded")
+	if status, _ := get(addr, "/", "second.example", ""); status != 200 {
+		t.Errorf("the reloaded site: %d", status)
+	}
+
+	write("bespoke.yaml", "nonsense: true\n")
+	hup()
+	log.await(t, "configuration not reloaded, nothing changed")
+	log.await(t, "bespoke.yaml:1:1")
+	if status, _ := get(addr, "/", "second.example", ""); status != 200 {
+		t.Errorf("after a bad reload: %d", status)
+	}
+
+	write("bespoke.yaml", strings.Replace(config, "places.mmdb", "gone.mmdb", 1))
+	hup()
+	log.await(t, "gone.mmdb")
+	if status, _ := get(addr, "/", "second.example", ""); status != 200 {
+		t.Errorf("after a reload without its database: %d", status)
+	}
+
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}

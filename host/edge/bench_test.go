@@ -1,0 +1,273 @@
+package edge
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"bespoke/geo"
+	"bespoke/geo/demodb"
+	"bespoke/host/profile"
+)
+
+// The benchmarks here measure what an exchange costs the edge, as a multiple of
+// what it costs a bare fasthttp reverse proxy, in CPU time and in one run. The
+// two, and the origin, are processes of their own (this test binary, started
+// again in a role), so that nothing of the load or of the origin is counted.
+
+const roleVar = "BESPOKE_BENCH_ROLE"
+
+// roles are what this binary can be started as; each prints its address, and
+// serves until its standard input ends.
+var roles = map[string]func() (net.Addr, error){
+	"origin": serveOrigin,
+	"bare":   serveBare,
+	"edge":   serveEdge,
+}
+
+func playRole(name string) {
+	play := roles[name]
+	if play == nil {
+		fmt.Fprintln(os.Stderr, "no such role:", name)
+		os.Exit(2)
+	}
+	addr, err := play()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(addr)
+	io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
+}
+
+// benchPage is the 30 KB page with 50 items that edges are compared on.
+func benchPage() string {
+	var b strings.Builder
+	b.WriteString("<!DOCTYPE html><html><head><meta charset=utf-8><title>Stores</title></head><body><p id=greeting></p><ul id=results>\n")
+	for i := range 50 {
+		fmt.Fprintf(&b, `<li class="card" data-lat="%.3f" data-lon="%.3f"><h3>Store %d</h3><p class="address">Street %d, a city</p><p>%s</p><span class="distance"></span></li>`+"\n",
+			float64(i*37%120-60), float64(i*71%300-150), i, i, strings.Repeat("Some text about this store. ", 16))
+	}
+	b.WriteString("</ul></body></html>\n")
+	return b.String()
+}
+
+func serveOn(handler fasthttp.RequestHandler) (net.Addr, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	go (&fasthttp.Server{Handler: handler}).Serve(ln)
+	return ln.Addr(), nil
+}
+
+func serveOrigin() (net.Addr, error) {
+	body := []byte(benchPage())
+	return serveOn(func(ctx *fasthttp.RequestCtx) {
+		ctx.SetContentType("text/html; charset=utf-8")
+		ctx.Response.Header.Set("Cache-Control", "public, max-age=60")
+		ctx.Response.Header.Set("Etag", `"v1"`)
+		ctx.SetBody(body)
+	})
+}
+
+// serveBare is the anchor: the least that a fasthttp reverse proxy does.
+func serveBare() (net.Addr, error) {
+	client := &fasthttp.HostClient{Addr: os.Getenv("BESPOKE_BENCH_ORIGIN"), MaxConns: 512}
+	return serveOn(func(ctx *fasthttp.RequestCtx) {
+		ctx.Request.Header.Del("Connection")
+		if err := client.Do(&ctx.Request, &ctx.Response); err != nil {
+			ctx.Error("origin", fasthttp.StatusBadGateway)
+			return
+		}
+		ctx.Response.Header.Del("Connection")
+	})
+}
+
+func serveEdge() (net.Addr, error) {
+	dir := os.Getenv("BESPOKE_BENCH_DIR")
+	ctx := context.Background()
+	site, modules, err := Load(ctx, filepath.Join(dir, "bespoke.yaml"), nil)
+	if err != nil {
+		return nil, err
+	}
+	db, err := geo.Open(site.Geo)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := profile.NewSealer(profile.Key{1})
+	if err != nil {
+		return nil, err
+	}
+	e, err := New(Config{Site: site, Modules: modules, Geo: db, Sealer: sealer})
+	if err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	go e.Serve(ln)
+	return ln.Addr(), nil
+}
+
+// A player is this binary in a role.
+type player struct {
+	cmd  *exec.Cmd
+	addr string
+	hold io.WriteCloser
+}
+
+func startRole(b *testing.B, role string, env ...string) *player {
+	b.Helper()
+	p := &player{cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), append(env, roleVar+"="+role, "GOMAXPROCS=1")...)
+	p.cmd.Stderr = os.Stderr
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if p.hold, err = p.cmd.StdinPipe(); err != nil {
+		b.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { p.hold.Close(); p.cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatalf("%s: %v", role, err)
+	}
+	p.addr = strings.TrimSpace(line)
+	return p
+}
+
+// cpu returns the CPU time that the process has used, over all its threads,
+// from the scheduler's own account (Linux, /proc/PID/task/TID/schedstat).
+func (p *player) cpu(b *testing.B) time.Duration {
+	b.Helper()
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
+	var sum time.Duration
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			continue // the thread has ended
+		}
+		ns, err := strconv.ParseInt(strings.Fields(string(text))[0], 10, 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum += time.Duration(ns)
+	}
+	if sum == 0 {
+		b.Skip("this system does not tell the CPU time of a process (schedstat)")
+	}
+	return sum
+}
+
+// load sends n requests over 64 kept connections and returns the CPU time that
+// one cost the process.
+func (p *player) load(b *testing.B, n int, header map[string]string) time.Duration {
+	b.Helper()
+	client := &fasthttp.HostClient{Addr: p.addr, MaxConns: 64, ReadBufferSize: 16 << 10}
+	defer client.CloseIdleConnections()
+	send := func(n int) {
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+				defer fasthttp.ReleaseRequest(req)
+				defer fasthttp.ReleaseResponse(resp)
+				for range n / 64 {
+					req.SetRequestURI("http://shop.localhost/")
+					req.UseHostHeader = true
+					req.Header.SetHost("shop.localhost")
+					for k, v := range header {
+						req.Header.Set(k, v)
+					}
+					if err := client.Do(req, resp); err != nil || resp.StatusCode() != 200 || len(resp.Body()) < 1000 {
+						b.Errorf("%v, status %d, %d bytes", err, resp.StatusCode(), len(resp.Body()))
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+	send(n / 10) // warm up
+	before := p.cpu(b)
+	send(n)
+	return (p.cpu(b) - before) / time.Duration(n)
+}
+
+// browserHeader is what a visitor's browser sends along.
+var browserHeader = map[string]string{
+	"User-Agent":      "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36",
+	"Accept":          "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+	"Accept-Language": "en-US,en;q=0.5",
+	"X-Forwarded-For": sanFrancisco,
+}
+
+func against(b *testing.B, routes string, n int) {
+	dir := b.TempDir()
+	origin := startRole(b, "origin")
+	var db bytes.Buffer
+	if err := demodb.Build(&db); err != nil {
+		b.Fatal(err)
+	}
+	yaml := fmt.Sprintf(`state: %q
+geo: places.mmdb
+trusted_proxies: [127.0.0.0/8]
+tenants:
+  - name: shop
+    hosts: [shop.localhost]
+    origin: http://%s
+    routes: %s
+`, cache(), origin.addr, routes)
+	for name, text := range map[string]string{"bespoke.yaml": yaml, "places.mmdb": db.String()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	bare := startRole(b, "bare", "BESPOKE_BENCH_ORIGIN="+origin.addr)
+	edge := startRole(b, "edge", "BESPOKE_BENCH_DIR="+dir)
+	for b.Loop() {
+		// In turn, so that a machine that slows down slows both; the least of
+		// three rounds is what the work costs without its neighbours.
+		least := func(p *player, n int, best time.Duration) time.Duration {
+			if d := p.load(b, n, browserHeader); best == 0 || d < best {
+				return d
+			}
+			return best
+		}
+		var x, y time.Duration
+		for range 3 {
+			x = least(bare, 20000, x)
+			y = least(edge, n, y)
+		}
+		b.ReportMetric(float64(x.Nanoseconds())/1000, "bare-cpu-µs/req")
+		b.ReportMetric(float64(y.Nanoseconds())/1000, "edge-cpu-µs/req")
+		b.ReportMetric(float64(y)/float64(x), "edge/bare")
+		b.ReportMetric(0, "ns/op")
+	}
+}
+
+// A site without policies. Goal: at most 1.15 times the bare proxy.
+func BenchmarkPassThrough(b *testing.B) { against(b, "[]", 20000) }
+
+// A page with policies for a visitor in whom nothing personal is used.
+func BenchmarkNearbyAndGreet(b *testing.B) { against(b, nearbyAndGreet, 2000) }

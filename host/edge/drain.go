@@ -1,0 +1,69 @@
+package edge
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A drainable is a listener whose backlog can be emptied before it is closed.
+type drainable struct {
+	net.Listener
+	draining atomic.Bool
+	drained  chan struct{} // closed when Accept found the backlog empty
+	closed   chan struct{} // closed by Close
+	once     sync.Once
+}
+
+func newDrainable(ln net.Listener) *drainable {
+	return &drainable{Listener: ln, drained: make(chan struct{}), closed: make(chan struct{})}
+}
+
+// drainTail is how long Accept waits for one more connection while draining.
+const drainTail = 10 * time.Millisecond
+
+// Accept returns the next connection. While draining, once the backlog is
+// empty, it closes the listener's socket and returns only after Close.
+func (d *drainable) Accept() (net.Conn, error) {
+	for {
+		c, err := d.Listener.Accept()
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return c, err
+		}
+		if !d.draining.Load() {
+			continue
+		}
+		d.Listener.Close()
+		close(d.drained)
+		<-d.closed
+		return nil, net.ErrClosed
+	}
+}
+
+// drain makes Accept hand out what is left, and returns when that is done.
+func (d *drainable) drain() {
+	l, ok := d.Listener.(interface{ SetDeadline(time.Time) error })
+	if !ok || !d.draining.CompareAndSwap(false, true) {
+		return
+	}
+	if l.SetDeadline(time.Now().Add(drainTail)) != nil {
+		return
+	}
+	select {
+	case <-d.drained:
+	case <-time.After(10 * drainTail): // nobody is in Accept
+	}
+}
+
+// Close closes the listener; Accept returns.
+func (d *drainable) Close() error {
+	err := d.Listener.Close()
+	d.once.Do(func() { close(d.closed) })
+	if d.draining.Load() && errors.Is(err, net.ErrClosed) {
+		return nil // drain closed it
+	}
+	return err
+}

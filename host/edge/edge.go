@@ -1,0 +1,196 @@
+// Package edge is the life of a response. exchange.go shows it from top to
+// bottom: one exchange per request, one method per phase, in one order that
+// only this package knows. The other files hold a phase, or what it stands on.
+//
+// Make an [Edge] with [New], let it [Edge.Serve] a listener, change its
+// configuration with [Edge.Reload] while it serves, and end it with
+// [Edge.Shutdown], which loses no request.
+//
+// The package writes nothing about a visitor anywhere: logs carry no address,
+// no cookie, no preference and no place.
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"bespoke/geo"
+	"bespoke/host/config"
+	"bespoke/host/control"
+	"bespoke/host/profile"
+)
+
+// Config is what an Edge needs. Site, Modules and Sealer are required.
+type Config struct {
+	Site    *config.Config
+	Modules *Modules // those that Site was loaded with; the Edge closes them
+	Geo     *geo.DB  // nil: every place is unknown; the caller closes it
+	Sealer  *profile.Sealer
+	Log     *slog.Logger     // nil: nothing is logged
+	Now     func() time.Time // nil: the system's clock
+}
+
+// An Edge serves the sites of one configuration. It is safe for concurrent use.
+type Edge struct {
+	server   fasthttp.Server
+	sealer   *profile.Sealer
+	privacy  *control.Privacy
+	log      *slog.Logger
+	now      func() time.Time
+	zones    zones
+	draining atomic.Bool
+
+	listenersMu sync.Mutex
+	listeners   []*drainable // guarded by listenersMu
+
+	// current is the configuration that new exchanges use. Reload swaps it;
+	// an exchange keeps the one that it began with.
+	current atomic.Pointer[snapshot]
+}
+
+// New returns an Edge that is ready to serve.
+func New(c Config) (*Edge, error) {
+	if c.Site == nil || c.Modules == nil || c.Sealer == nil {
+		return nil, errors.New("edge: Site, Modules and Sealer are required")
+	}
+	privacy, err := control.NewPrivacy()
+	if err != nil {
+		return nil, err
+	}
+	e := &Edge{sealer: c.Sealer, privacy: privacy, log: c.Log, now: c.Now}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.now == nil {
+		e.now = time.Now
+	}
+	s, err := newSnapshot(c.Site, c.Modules, c.Geo)
+	if err != nil {
+		return nil, err
+	}
+	e.current.Store(s)
+	l := c.Site.Limits
+	e.server = fasthttp.Server{
+		Handler:      e.handle,
+		ErrorHandler: e.malformed,
+		Logger:       quiet{e.log},
+
+		ReadBufferSize:     l.HeaderBytes,
+		MaxRequestBodySize: l.RequestBodyBytes,
+		ReadTimeout:        l.ReadTimeout,
+		WriteTimeout:       l.WriteTimeout,
+		IdleTimeout:        l.IdleTimeout,
+
+		// What the origin says is passed on, and nothing is added to it.
+		NoDefaultServerHeader:        true,
+		NoDefaultContentType:         true,
+		DisablePreParseMultipartForm: true, // bodies pass as they are
+		SecureErrorLogMessage:        true,
+	}
+	return e, nil
+}
+
+// Serve answers requests from ln until Shutdown. It returns nil after Shutdown.
+func (e *Edge) Serve(ln net.Listener) error {
+	d := newDrainable(ln)
+	e.listenersMu.Lock()
+	e.listeners = append(e.listeners, d)
+	e.listenersMu.Unlock()
+	return e.server.Serve(d)
+}
+
+// Reload makes every exchange that begins from now on use another
+// configuration. What is bound to the listener or the server as a whole
+// (listen, the limits on headers, bodies and connection times) stays as it was;
+// fixed names what differs there.
+func (e *Edge) Reload(site *config.Config, modules *Modules, db *geo.DB) (fixed []string, err error) {
+	s, err := newSnapshot(site, modules, db)
+	if err != nil {
+		return nil, err
+	}
+	old := e.current.Swap(s)
+	fixed = differences(old.site, site)
+	old.release() // closes when its last exchange ends
+	return fixed, nil
+}
+
+func differences(a, b *config.Config) (names []string) {
+	if a.Listen != b.Listen {
+		names = append(names, "listen")
+	}
+	if a.Admin != b.Admin {
+		names = append(names, "admin")
+	}
+	if a.State != b.State {
+		names = append(names, "state")
+	}
+	x, y := a.Limits, b.Limits
+	if x.HeaderBytes != y.HeaderBytes || x.RequestBodyBytes != y.RequestBodyBytes ||
+		x.ReadTimeout != y.ReadTimeout || x.WriteTimeout != y.WriteTimeout || x.IdleTimeout != y.IdleTimeout {
+		names = append(names, "limits of headers, request bodies and connections")
+	}
+	return names
+}
+
+// Shutdown lets every request that has arrived be answered, and closes. It
+// gives up when ctx ends.
+//
+// Closing at once would lose requests in two places: a client on a kept-alive
+// connection may be sending its next one at this very moment, and the kernel
+// holds connections that clients believe to be established and that nobody has
+// accepted yet. So for a grace period answers carry "Connection: close", by
+// which clients leave on their own; then the backlog is accepted to the last;
+// only what is idle after a second grace is closed.
+func (e *Edge) Shutdown(ctx context.Context) error {
+	e.draining.Store(true)
+	e.wait(ctx, drainGrace, func() bool { return false })
+	e.listenersMu.Lock()
+	for _, l := range e.listeners {
+		l.drain()
+	}
+	e.listenersMu.Unlock()
+	e.wait(ctx, drainGrace, func() bool { return e.server.GetOpenConnectionsCount() == 0 })
+	err := e.server.ShutdownWithContext(ctx)
+	e.current.Load().release()
+	if err != nil {
+		return fmt.Errorf("shut down: %d connections still open: %w", e.server.GetOpenConnectionsCount(), err)
+	}
+	return nil
+}
+
+const drainGrace = 300 * time.Millisecond
+
+// wait returns when done, after at most limit, or when ctx ends.
+func (e *Edge) wait(ctx context.Context, limit time.Duration, done func() bool) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// quiet passes the server's own complaints on at debug level: they are about
+// what clients send, and may quote it.
+type quiet struct{ log *slog.Logger }
+
+func (q quiet) Printf(format string, args ...any) {
+	if q.log.Enabled(context.Background(), slog.LevelDebug) {
+		q.log.Debug("connection", "detail", fmt.Sprintf(format, args...))
+	}
+}

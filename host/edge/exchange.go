@@ -1,0 +1,128 @@
+package edge
+
+import (
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"bespoke/geo"
+	"bespoke/host/consent"
+	"bespoke/host/profile"
+	"bespoke/modules/abi"
+)
+
+// An exchange is one request of a visitor and its response. It is owned by the
+// goroutine that handles the request; a streamed body is written by the same
+// goroutine after the handler returns.
+type exchange struct {
+	edge  *Edge
+	ctx   *fasthttp.RequestCtx // the visitor's side, and what goes to the origin
+	snap  *snapshot
+	began time.Time
+
+	host   []byte // lower case, no port; valid while the request is
+	local  bool   // the host is this machine, as in development
+	path   string // decoded and normalized, for routes and policies
+	tenant *tenant
+	route  *route
+	seen   visible // what policies may see of the request
+
+	place       geo.Place // as far as the decision grants; the rest is gone
+	decision    consent.Decision
+	preferences profile.Preferences
+
+	in       *fasthttp.Response // the origin's answer
+	edits    []edit             // what policies emitted, in order
+	failed   int                // policies whose run failed
+	located  bool               // some policy was given a place
+	body     *body              // how the body is rewritten; nil: it passes
+	applied  int                // edits of the body that took effect
+	streamed bool               // the body is written after the handler returns
+}
+
+// An edit is one that a policy emitted and the host accepted.
+type edit struct {
+	abi.Edit
+	policy *policy
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// handle is the life of a response.
+func (e *Edge) handle(ctx *fasthttp.RequestCtx) {
+	x := exchanges.Get().(*exchange)
+	x.edge, x.ctx, x.snap, x.began = e, ctx, e.acquire(), e.now()
+	f := x.run()
+	if f != noFault {
+		f.answer(ctx)
+	}
+	if !x.streamed { // else it ends with its body
+		x.record(f)
+		x.end()
+	}
+}
+
+// end gives back all that the exchange held. Nothing of it may be used after.
+func (x *exchange) end() {
+	if x.in != nil && x.in != &x.ctx.Response {
+		fasthttp.ReleaseResponse(x.in)
+	}
+	x.snap.release()
+	edits := x.edits
+	clear(edits) // they hold what a policy made of this visitor's data
+	*x = exchange{edits: edits[:0]}
+	exchanges.Put(x)
+}
+
+// run is every phase, in order. Each phase says beside itself what it leaves in
+// the exchange; a fault ends it.
+func (x *exchange) run() fault {
+	// 1. Which site is this?
+	if f := x.findTenant(); f != noFault {
+		return f
+	}
+
+	// 2. Where is the visitor? The address is dropped here.
+	whole := x.findPlace()
+
+	// 3. What did the visitor grant? What they did not is dropped here.
+	x.decide(whole)
+
+	// 4. What did the visitor tell us themselves?
+	x.openPreferences()
+
+	if x.ownPage() {
+		return noFault
+	}
+
+	// 5. What do policies want of the request?
+	if x.route != nil && x.route.request {
+		x.runPolicies(abi.OnRequest)
+		if x.redirected() {
+			return noFault
+		}
+	}
+
+	// 6. What does the origin say?
+	if f := x.askOrigin(); f != noFault {
+		return f
+	}
+
+	// 7. What do policies want of the response?
+	if x.rewritable() {
+		if x.route.response {
+			x.runPolicies(abi.OnResponse)
+		}
+		// 8. The body goes through their edits.
+		x.rewrite()
+	} else {
+		x.passOn()
+	}
+
+	// 9. Headers that are true to what was done.
+	x.finishHeader()
+
+	// 10. One record, and the end: in handle, or when a streamed body is sent.
+	return noFault
+}

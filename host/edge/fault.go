@@ -1,0 +1,80 @@
+package edge
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/valyala/fasthttp"
+)
+
+// A fault is why an exchange ends without the origin's answer. The table below
+// is all of them: who is at fault, what the visitor is sent, what is recorded.
+// A policy's fault is not here: its page goes out without its edits.
+type fault uint8
+
+const (
+	noFault fault = iota
+	badRequest
+	headerTooLarge
+	bodyTooLarge
+	slowVisitor
+	unknownSite
+	methodRefused
+	originDown
+	originSlow
+	originBad
+	internal
+)
+
+type faultRow struct {
+	source string // visitor, origin, internal
+	name   string
+	status int
+	text   string
+}
+
+var faults = [...]faultRow{
+	badRequest:     {"visitor", "bad-request", 400, "The request could not be understood."},
+	headerTooLarge: {"visitor", "header-too-large", 431, "The request's header is too large."},
+	bodyTooLarge:   {"visitor", "body-too-large", 413, "The request's body is too large."},
+	slowVisitor:    {"visitor", "slow", 408, "The request took too long to arrive."},
+	unknownSite:    {"visitor", "unknown-site", 421, "There is no such site here."},
+	methodRefused:  {"visitor", "method", 405, "This method is not served here."},
+	originDown:     {"origin", "down", 502, "The site cannot be reached. Please try again in a moment."},
+	originSlow:     {"origin", "slow", 504, "The site took too long to answer. Please try again in a moment."},
+	originBad:      {"origin", "malformed", 502, "The site gave an answer that cannot be understood."},
+	internal:       {"internal", "internal", 500, "Something went wrong here. Please try again in a moment."},
+}
+
+// answer sends the fault's page in place of whatever was there.
+func (f fault) answer(ctx *fasthttp.RequestCtx) {
+	row := &faults[f]
+	ctx.Response.Reset()
+	ctx.Response.SetStatusCode(row.status)
+	h := &ctx.Response.Header
+	h.SetContentType("text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if f == methodRefused {
+		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	}
+	ctx.Response.SetBodyString(row.text + "\n")
+}
+
+// malformed answers what the HTTP server could not read as a request.
+func (e *Edge) malformed(ctx *fasthttp.RequestCtx, err error) {
+	f := badRequest
+	var small *fasthttp.ErrSmallBuffer
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &small):
+		f = headerTooLarge
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		f = bodyTooLarge
+	case errors.As(err, &timeout) && timeout.Timeout():
+		f = slowVisitor
+	}
+	f.answer(ctx)
+	ctx.SetConnectionClose()
+	e.log.LogAttrs(ctx, slog.LevelDebug, "refused", slog.String("fault", faults[f].name), slog.Int("status", faults[f].status))
+}

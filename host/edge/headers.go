@@ -1,0 +1,192 @@
+package edge
+
+import (
+	"bytes"
+
+	"github.com/valyala/fasthttp"
+
+	"bespoke/modules/abi"
+)
+
+// visible is what policies may see of a request's header. It is kept apart
+// because the request is changed on its way to the origin.
+type visible struct {
+	values [8]string // by index in abi.ReadableHeaders; "" absent
+}
+
+func (x *exchange) keepVisible() {
+	for i, name := range abi.ReadableHeaders {
+		if v := x.ctx.Request.Header.Peek(name); len(v) > 0 {
+			x.seen.values[i] = string(v)
+		}
+	}
+}
+
+func (v *visible) header(name string) (string, bool) {
+	for i, n := range abi.ReadableHeaders {
+		if n == name {
+			return v.values[i], v.values[i] != ""
+		}
+	}
+	return "", false
+}
+
+// hopByHop are the header fields that hold for one connection only (RFC 9110,
+// 7.6.1). fasthttp frames messages itself and so owns Transfer-Encoding.
+var hopByHop = [...]string{
+	"Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Upgrade",
+	"Proxy-Authenticate", "Proxy-Authorization",
+}
+
+// header is what requests and responses have in common here.
+type header interface {
+	PeekAll(string) [][]byte
+	Del(string)
+	DelBytes([]byte)
+}
+
+// stripHopByHop removes the fields of one connection, those that Connection
+// names among them.
+func stripHopByHop(h header) {
+	var named [][]byte
+	for _, line := range h.PeekAll("Connection") {
+		for name := range bytes.SplitSeq(line, []byte(",")) {
+			name = bytes.TrimSpace(name)
+			if len(name) > 0 && !bytes.EqualFold(name, []byte("close")) && !bytes.EqualFold(name, []byte("keep-alive")) {
+				named = append(named, bytes.Clone(name))
+			}
+		}
+	}
+	for _, name := range named {
+		h.DelBytes(name)
+	}
+	h.Del("Connection")
+	for _, name := range hopByHop {
+		h.Del(name)
+	}
+}
+
+// prepareRequest turns the visitor's request into the one for the origin.
+func (x *exchange) prepareRequest() {
+	h := &x.ctx.Request.Header
+	proto, trusted := "http", x.trusts(peer(x.ctx))
+	if trusted && x.secure() {
+		proto = "https"
+	}
+	visitorHost := string(x.ctx.Host())
+	stripHopByHop(h)
+
+	// The way that the request came: what stands there is believed, and kept,
+	// only from a trusted proxy.
+	from := peer(x.ctx).String()
+	if trusted {
+		if lines := h.PeekAll("X-Forwarded-For"); len(lines) > 0 {
+			from = string(bytes.Join(lines, []byte(", "))) + ", " + from
+		}
+	}
+	h.Del("X-Forwarded-For")
+	h.Set("X-Forwarded-For", from)
+	if !trusted || len(h.Peek("X-Forwarded-Host")) == 0 {
+		h.Set("X-Forwarded-Host", visitorHost)
+	}
+	h.Set("X-Forwarded-Proto", proto)
+	if !trusted {
+		h.Del("Forwarded")
+		h.Del("X-Real-Ip")
+	}
+	x.ctx.Request.UseHostHeader = true
+	if !x.tenant.keep {
+		h.SetHost(x.tenant.origin.host)
+	}
+	x.ctx.Request.URI().SetScheme("http") // for the client: the connection is dialled with TLS if need be
+	x.withholdCookies(h)
+	if x.route != nil && len(x.route.policies) > 0 {
+		x.limitEncodings(h)
+	}
+	for i := range x.edits {
+		switch e := &x.edits[i]; e.Op {
+		case abi.OpUpstreamHeader:
+			h.Set(e.Target, e.A)
+		case abi.OpUpstreamPath:
+			x.ctx.Request.URI().SetPath(e.A)
+		}
+	}
+}
+
+// withholdCookies takes our own cookies out of what the origin gets: they are
+// between the visitor and the edge.
+func (x *exchange) withholdCookies(h *fasthttp.RequestHeader) {
+	if len(h.Peek("Cookie")) == 0 {
+		return
+	}
+	h.DelCookie(x.cookieName(useChoice))
+	h.DelCookie(x.cookieName(usePreferences))
+}
+
+// limitEncodings asks the origin only for content codings that both the
+// visitor takes and the edge can decode.
+func (x *exchange) limitEncodings(h *fasthttp.RequestHeader) {
+	var list [2]string
+	n := 0
+	for _, c := range [...]string{"br", "gzip"} {
+		if accepts(h, c) {
+			list[n] = c
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		h.Set("Accept-Encoding", "identity")
+	case 1:
+		h.Set("Accept-Encoding", list[0])
+	default:
+		h.Set("Accept-Encoding", "gzip, br")
+	}
+}
+
+// accepts reports whether a request takes a content coding (RFC 9110, 12.5.3).
+// A coding must be named: "*" and silence count as no, which is always safe.
+func accepts(h *fasthttp.RequestHeader, coding string) bool {
+	for _, line := range h.PeekAll("Accept-Encoding") {
+		for item := range bytes.SplitSeq(line, []byte(",")) {
+			name, params, _ := bytes.Cut(item, []byte(";"))
+			if !bytes.EqualFold(bytes.TrimSpace(name), []byte(coding)) {
+				continue
+			}
+			q := bytes.TrimPrefix(bytes.TrimSpace(params), []byte("q="))
+			return len(bytes.Trim(q, "0.")) > 0 || len(q) == 0
+		}
+	}
+	return false
+}
+
+// finishHeader makes the response's header true to what was done with its body.
+func (x *exchange) finishHeader() {
+	h := &x.ctx.Response.Header
+	if x.edge.draining.Load() {
+		x.ctx.SetConnectionClose()
+	}
+	for i := range x.edits {
+		switch e := &x.edits[i]; e.Op {
+		case abi.OpSetHeader:
+			h.Set(e.Target, e.A)
+		case abi.OpAddHeader:
+			h.Add(e.Target, e.A)
+		case abi.OpRemoveHeader:
+			h.Del(e.Target)
+		}
+	}
+	if x.body == nil {
+		return
+	}
+	// The page is this visitor's alone, and none of the origin's statements
+	// about its bytes holds any more.
+	for _, name := range [...]string{
+		"Etag", "Last-Modified", "Expires", "Pragma", "Age", "Accept-Ranges",
+		"Content-Md5", "Digest", "Content-Digest", "Repr-Digest",
+		"Surrogate-Control", "Cdn-Cache-Control",
+	} {
+		h.Del(name)
+	}
+	h.Set("Cache-Control", "private, no-store")
+}

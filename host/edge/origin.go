@@ -1,0 +1,194 @@
+package edge
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"bespoke/host/config"
+)
+
+// An origin is a tenant's site, reached over kept-alive connections.
+type origin struct {
+	client fasthttp.HostClient
+	host   string // of the Host header that the origin gets
+}
+
+// originIdle is how long an unused connection to an origin is kept. It is
+// below the keep-alive time of common servers (5 s in Node.js and Apache), so
+// that a request is seldom sent into a connection that the origin just closed.
+const originIdle = 4 * time.Second
+
+func newOrigin(u *url.URL, l config.Limits) *origin {
+	o := &origin{host: u.Host}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+		if u.Scheme == "https" {
+			port = "443"
+		}
+	}
+	o.client = fasthttp.HostClient{
+		Addr: net.JoinHostPort(u.Hostname(), port),
+		Dial: func(addr string) (net.Conn, error) {
+			return dialOrigin(addr, u, l)
+		},
+		MaxConns:                 l.OriginConns,
+		MaxConnWaitTimeout:       l.OriginTimeout,
+		MaxIdleConnDuration:      originIdle,
+		ReadBufferSize:           l.HeaderBytes,
+		StreamResponseBody:       true,
+		DisablePathNormalizing:   true, // the path is the origin's to interpret
+		NoDefaultUserAgentHeader: true,
+		SecureErrorLogMessage:    true,
+		// Only what surely was not answered, and may be sent twice (RFC 9110, 9.2.2).
+		RetryIfErr: func(r *fasthttp.Request, attempts int, err error) (resetTimeout, retry bool) {
+			h := &r.Header
+			idempotent := h.IsGet() || h.IsHead() || h.IsOptions() || h.IsPut() || h.IsDelete()
+			return false, idempotent && attempts < 2 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err))
+		},
+	}
+	return o
+}
+
+func (o *origin) close() { o.client.CloseIdleConnections() }
+
+func dialOrigin(addr string, u *url.URL, l config.Limits) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), l.OriginConnectTimeout)
+	defer cancel()
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme == "https" {
+		t := tls.Client(c, &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12})
+		if err := t.HandshakeContext(ctx); err != nil {
+			c.Close()
+			return nil, &net.OpError{Op: "dial", Net: "tls", Err: err}
+		}
+		c = t
+	}
+	return &patient{Conn: c, limit: l.OriginTimeout}, nil
+}
+
+// A patient connection gives each read and write its own time, so that a long
+// answer may take as long as it keeps coming. It is used by one exchange at a time.
+type patient struct {
+	net.Conn
+	limit time.Duration
+	// framed says that the message being read has an end of its own, so that
+	// the end of the connection cannot be it. fasthttp takes a connection that
+	// ends between two chunks for the end of the body.
+	framed bool
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if err := p.Conn.SetReadDeadline(time.Now().Add(p.limit)); err != nil {
+		return 0, err
+	}
+	n, err := p.Conn.Read(b)
+	if err == io.EOF && p.framed {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	if err := p.Conn.SetWriteDeadline(time.Now().Add(p.limit)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Write(b)
+}
+
+// LocalAddr leads from a response, which has its connection's address, back to
+// the connection; see connOf.
+func (p *patient) LocalAddr() net.Addr { return patientAddr{p} }
+
+type patientAddr struct{ conn *patient }
+
+func (a patientAddr) Network() string { return a.conn.Conn.LocalAddr().Network() }
+func (a patientAddr) String() string  { return a.conn.Conn.LocalAddr().String() }
+
+func connOf(r *fasthttp.Response) *patient {
+	if a, ok := r.LocalAddr().(patientAddr); ok {
+		return a.conn
+	}
+	return nil
+}
+
+// The client sets one deadline for a whole exchange; here each step has its own.
+func (p *patient) SetDeadline(time.Time) error      { return nil }
+func (p *patient) SetReadDeadline(time.Time) error  { return nil }
+func (p *patient) SetWriteDeadline(time.Time) error { return nil }
+
+func isReset(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && !op.Timeout() && op.Op != "dial"
+}
+
+// askOrigin sends the request on and reads the header of the answer. The
+// body stays a stream.
+func (x *exchange) askOrigin() fault {
+	x.prepareRequest()
+	// Where nothing can be edited, the answer goes straight into the visitor's.
+	x.in = &x.ctx.Response
+	if x.route != nil && len(x.route.policies) > 0 && !x.ctx.Request.Header.IsHead() {
+		x.in = fasthttp.AcquireResponse()
+	}
+	err := x.tenant.origin.client.Do(&x.ctx.Request, x.in)
+	if err == nil {
+		if x.in.StatusCode() == fasthttp.StatusSwitchingProtocols {
+			return originBad // nobody asked for it
+		}
+		if c := connOf(x.in); c != nil {
+			c.framed = x.in.Header.ContentLength() == -1 // chunked
+		}
+		stripHopByHop(&x.in.Header)
+		x.in.Header.SetNoDefaultContentType(true)
+		return noFault
+	}
+	f := originFault(err)
+	x.edge.log.LogAttrs(x.ctx, slog.LevelWarn, "origin", slog.String("tenant", x.tenant.name),
+		slog.String("fault", faults[f].name), slog.String("error", originError(err)))
+	return f
+}
+
+func originFault(err error) fault {
+	var timeout interface{ Timeout() bool }
+	var small *fasthttp.ErrSmallBuffer
+	var op *net.OpError
+	switch {
+	case errors.Is(err, fasthttp.ErrNoFreeConns), errors.Is(err, fasthttp.ErrDialTimeout):
+		return originDown
+	case errors.As(err, &op) && op.Op == "dial":
+		return originDown // a connect that times out is a site that is down
+	case errors.Is(err, fasthttp.ErrTimeout), errors.As(err, &timeout) && timeout.Timeout():
+		return originSlow
+	case errors.Is(err, fasthttp.ErrConnectionClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isReset(err):
+		return originDown
+	case errors.As(err, &small):
+		return originBad
+	}
+	return originBad
+}
+
+// originError describes an error without what the origin sent, which may hold
+// a visitor's data.
+func originError(err error) string {
+	s := err.Error()
+	if i := bytes.IndexAny([]byte(s), "\n\""); i >= 0 {
+		s = s[:i]
+	}
+	if len(s) > 200 {
+		s = s[:200]
+	}
+	return s
+}

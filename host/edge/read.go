@@ -1,0 +1,151 @@
+package edge
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"bespoke/modules/abi"
+)
+
+// Read answers a policy's read. This is where consent is enforced: a key whose
+// class needs a purpose is answered only if the decision grants it. Withheld,
+// undeclared, absent and unknown look the same from inside.
+func (v *view) Read(key []byte) ([]byte, bool) {
+	k := string(key)
+	class := abi.Classify(k)
+	if class == abi.Unknown || !v.policy.manifest.Declares(k) {
+		return nil, false
+	}
+	if p, needs := class.Needs(); needs && !v.x.decision.Grants(p) {
+		return nil, false
+	}
+	switch class {
+	case abi.Public:
+		return v.public(k)
+	case abi.Declared:
+		if k == "preference.name" {
+			return text(v.x.preferences.Name)
+		}
+	case abi.PlaceCoarse, abi.PlaceCell:
+		v.x.located = true
+		return v.place(k)
+	}
+	return nil, false // of this version, but nothing here has it
+}
+
+func text(s string) ([]byte, bool) {
+	if s == "" {
+		return nil, false
+	}
+	return []byte(s), true
+}
+
+func (v *view) public(k string) ([]byte, bool) {
+	x := v.x
+	switch k {
+	case "request.method":
+		return x.ctx.Request.Header.Method(), true
+	case "request.path":
+		return text(x.path)
+	case abi.KeyConfigPolicy:
+		return text(v.policy.manifest.Name)
+	}
+	if name, ok := strings.CutPrefix(k, abi.KeyRequestQuery); ok {
+		if !x.ctx.QueryArgs().Has(name) {
+			return nil, false
+		}
+		return x.ctx.QueryArgs().Peek(name), true
+	}
+	if name, ok := strings.CutPrefix(k, abi.KeyRequestHeader); ok {
+		s, ok := x.seen.header(name)
+		return []byte(s), ok
+	}
+	if name, ok := strings.CutPrefix(k, abi.KeyConfig); ok {
+		for i := range v.policy.with {
+			if v.policy.with[i].Name == name {
+				return []byte(v.policy.with[i].Value), true
+			}
+		}
+		return nil, false
+	}
+	if name, ok := strings.CutPrefix(k, abi.KeyConsent); ok {
+		p, _ := abi.ParsePurpose(name)
+		if x.decision.Grants(p) {
+			return []byte("granted"), true
+		}
+		return []byte("denied"), true
+	}
+	if strings.HasPrefix(k, "time.") {
+		return v.time(k)
+	}
+	return nil, false
+}
+
+// time answers in the tenant's zone, or in the visitor's where their place may be used.
+func (v *view) time(k string) ([]byte, bool) {
+	x := v.x
+	zone := x.tenant.zone
+	if z := x.edge.zones.load(x.place.TimeZone); z != nil {
+		zone = z
+	}
+	t := x.began.In(zone)
+	b := v.buf[:0]
+	switch k {
+	case "time.hour":
+		return strconv.AppendInt(b, int64(t.Hour()), 10), true
+	case "time.weekday":
+		return append(b, strings.ToLower(t.Weekday().String())...), true
+	case "time.date":
+		return t.AppendFormat(b, time.DateOnly), true
+	case "time.now":
+		return t.AppendFormat(b, time.RFC3339), true
+	}
+	return nil, false
+}
+
+// place answers from what the decision left of the visitor's place.
+func (v *view) place(k string) ([]byte, bool) {
+	p := &v.x.place
+	switch k {
+	case "geo.continent":
+		return text(p.Continent)
+	case "geo.country":
+		return text(p.Country)
+	case "geo.region":
+		return text(p.Region)
+	case "geo.timezone":
+		return text(p.TimeZone)
+	case "geo.city":
+		return text(p.City)
+	}
+	if !p.Located {
+		return nil, false
+	}
+	switch k {
+	case "geo.lat":
+		return strconv.AppendFloat(v.buf[:0], p.Lat, 'f', 4, 64), true
+	case "geo.lon":
+		return strconv.AppendFloat(v.buf[:0], p.Lon, 'f', 4, 64), true
+	}
+	return nil, false
+}
+
+// zones remembers time zones by name; a lookup reads a file otherwise.
+type zones struct{ m sync.Map } // string -> *time.Location; nil: there is none
+
+func (z *zones) load(name string) *time.Location {
+	if name == "" {
+		return nil
+	}
+	if l, ok := z.m.Load(name); ok {
+		return l.(*time.Location)
+	}
+	l, err := time.LoadLocation(name)
+	if err != nil {
+		l = nil
+	}
+	z.m.Store(name, l)
+	return l
+}

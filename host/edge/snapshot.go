@@ -1,0 +1,173 @@
+package edge
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"bespoke/geo"
+	"bespoke/host/config"
+	"bespoke/host/consent"
+	"bespoke/modules/abi"
+	"bespoke/modules/engine"
+)
+
+// A snapshot is one configuration, ready to serve: immutable but for its count
+// of users. The current one is held by the Edge; each exchange holds its own
+// from begin to end, so that nothing is closed under it.
+type snapshot struct {
+	site    *config.Config
+	modules *Modules
+	geo     *geo.DB
+	trusted []netip.Prefix
+	exact   map[string]*tenant // host -> tenant
+	wild    []wildHost         // "*.example.com", longest first
+	refs    atomic.Int64
+}
+
+type wildHost struct {
+	suffix string // ".example.com"
+	tenant *tenant
+}
+
+// A tenant is one site: where its origin is, and what happens on its routes.
+type tenant struct {
+	name   string
+	origin *origin
+	zone   *time.Location
+	dnt    bool
+	keep   bool // pass the visitor's Host header on
+	routes []route
+	used   consent.Set // purposes that some policy of it reads data for
+}
+
+type route struct {
+	config.Route
+	policies []policy
+	request  bool // some policy runs before the origin is asked
+	response bool // some policy runs on the response
+}
+
+// A policy is a use of a module on a route.
+type policy struct {
+	name     string
+	module   *engine.Module
+	manifest *abi.Manifest
+	with     []config.Setting
+}
+
+func (p *policy) runs(ph abi.Phase) bool { return p.manifest.Runs(ph) && p.module.Exports(ph) }
+
+func newSnapshot(site *config.Config, modules *Modules, db *geo.DB) (*snapshot, error) {
+	s := &snapshot{site: site, modules: modules, geo: db, trusted: site.TrustedProxies, exact: map[string]*tenant{}}
+	for i := range site.Tenants {
+		c := &site.Tenants[i]
+		t := &tenant{name: c.Name, origin: newOrigin(c.Origin, site.Limits), zone: c.Zone, dnt: c.DNT, keep: c.PreserveHost}
+		for _, r := range c.Routes {
+			compiled, err := newRoute(r, modules)
+			if err != nil {
+				return nil, fmt.Errorf("tenant %s, route %s: %w", c.Name, r.Path, err)
+			}
+			for _, p := range compiled.policies {
+				t.used |= uses(p.manifest)
+			}
+			t.routes = append(t.routes, compiled)
+		}
+		for _, h := range c.Hosts {
+			if suffix, ok := strings.CutPrefix(h, "*"); ok {
+				s.wild = append(s.wild, wildHost{suffix, t})
+			} else {
+				s.exact[h] = t
+			}
+		}
+	}
+	slices.SortStableFunc(s.wild, func(a, b wildHost) int { return len(b.suffix) - len(a.suffix) })
+	s.refs.Store(1) // the Edge's own, until it is replaced
+	return s, nil
+}
+
+func newRoute(r config.Route, modules *Modules) (route, error) {
+	out := route{Route: r}
+	for _, u := range r.Policies {
+		module, manifest, err := modules.module(u.Ref)
+		if err != nil {
+			return out, fmt.Errorf("policy %s: %w", u.Use, err)
+		}
+		p := policy{name: u.Use, module: module, manifest: manifest, with: u.With}
+		out.policies = append(out.policies, p)
+		out.request = out.request || p.runs(abi.OnRequest)
+		out.response = out.response || p.runs(abi.OnResponse)
+	}
+	return out, nil
+}
+
+// uses returns the purposes for which a policy declares that it reads data.
+func uses(m *abi.Manifest) (s consent.Set) {
+	for key := range m.Reads {
+		if p, ok := abi.Classify(key).Needs(); ok {
+			s = s.With(p)
+		}
+		switch {
+		case strings.HasPrefix(key, "geo."):
+			s = s.With(abi.Localize)
+		case strings.HasPrefix(key, abi.KeyExperiment), strings.HasPrefix(key, "profile.affinity."):
+			s = s.With(abi.Personalize)
+		}
+	}
+	return s
+}
+
+// tenant returns the tenant of a host: lower case, without a port.
+func (s *snapshot) tenant(host []byte) *tenant {
+	if t := s.exact[string(host)]; t != nil {
+		return t
+	}
+	for _, w := range s.wild {
+		if len(host) > len(w.suffix) && string(host[len(host)-len(w.suffix):]) == w.suffix {
+			return w.tenant
+		}
+	}
+	return nil
+}
+
+// acquire returns the current snapshot; its user calls release in the end.
+func (e *Edge) acquire() *snapshot {
+	for {
+		s := e.current.Load()
+		for {
+			n := s.refs.Load()
+			if n == 0 {
+				break // closed since it was loaded: there is a newer one
+			}
+			if s.refs.CompareAndSwap(n, n+1) {
+				return s
+			}
+		}
+	}
+}
+
+func (s *snapshot) release() {
+	if s.refs.Add(-1) > 0 {
+		return
+	}
+	for _, t := range s.exact {
+		t.origin.close()
+	}
+	for _, w := range s.wild {
+		w.tenant.origin.close()
+	}
+	s.modules.Close()
+}
+
+// route returns the first route whose pattern matches the path, or nil.
+func (t *tenant) route(path string) *route {
+	for i := range t.routes {
+		if t.routes[i].Match(path) {
+			return &t.routes[i]
+		}
+	}
+	return nil
+}
