@@ -84,7 +84,7 @@ func (m *Modules) module(r config.Ref) (*engine.Module, *abi.Manifest, error) {
 		}
 		manifest, ok := mod.Manifest(r.Name)
 		if !ok {
-			return nil, nil, fmt.Errorf("no built-in policy of that name; there are %s", names(mod))
+			return nil, nil, fmt.Errorf("there is no built-in policy %q; there are %s", r.Name, names(mod))
 		}
 		return mod, manifest, nil
 	}
