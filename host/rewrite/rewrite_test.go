@@ -124,6 +124,11 @@ var cases = []struct {
 	{"order edits", list1{edit(abi.OpOrder, "ul", "by=attr\nattr=n"), edit(abi.OpBefore, "#a", "*"), edit(abi.OpText, "#b", "B")}, `<ul><li id=a n=z>a</li><li id=b n=y>b</li></ul>`, `<ul><li id=b n=y>B</li>*<li id=a n=z>a</li></ul>`},
 	{"order nested", list1{edit(abi.OpOrder, "ul", "by=attr\nattr=n")}, `<ul><li n=2>x<ul><li n=4>4</li><li n=3>3</li></ul></li><li n=1>y</li></ul>`, `<ul><li n=1>y</li><li n=2>x<ul><li n=3>3</li><li n=4>4</li></ul></li></ul>`},
 	{"order same", list1{edit(abi.OpOrder, "ul", "by=attr\nattr=n")}, `<ul><li n=1>y<li n=2>x</ul>`, `<ul><li n=1>y<li n=2>x</ul>`},
+	{"show only", list1{edit(abi.OpKeep, "ul", "first=9\nlat=a\nlon=b\nat=1,1", "show=i")}, `<ul><li a=1 b=1><i></i><li>x</ul>`, `<ul><li a=1 b=1><i>&lt; 1 km</i><li>x</ul>`},
+	{"append twice", list1{edit(abi.OpAppend, "li", "1"), edit(abi.OpAppend, "li", "2"), edit(abi.OpAfter, "li p", "3")}, `<ul><li><p>a<li>b</ul>`, `<ul><li><p>a</p>312<li>b12</ul>`},
+	{"append twice within", list1{edit(abi.OpAppend, "li", "1"), edit(abi.OpAppend, "li", "2")}, `<ul><li><p>a<li>b</ul>`, `<ul><li><p>a</p>12<li>b12</ul>`},
+	{"button scope", list1{edit(abi.OpAppend, ".p", "!")}, `<p class=p>a<button><p>b</p>c</button>d</p>e`, `<p class=p>a<button><p>b</p>c</button>d!</p>e`},
+	{"first id and class", list1{edit(abi.OpText, "#a, .b", "!")}, `<i id=x id=a>1</i><i id=a id=x>2</i><i class=x class=b>3</i><i class=b class=x>4</i>`, `<i id=x id=a>1</i><i id=a id=x>!</i><i class=x class=b>3</i><i class=b class=x>!</i>`},
 	{"late duplicates", list1{edit(abi.OpRemove, "#a")}, `<b id=a>1</b><b id=a>2</b>`, `<b id=a>2</b>`},
 }
 
