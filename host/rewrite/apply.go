@@ -76,6 +76,10 @@ func (r *Rewriter) edit(b []byte, t *tag, match bool) {
 			child, show = r.inList(b, t)
 		}
 	}
+	if r.extract != nil {
+		r.extractTag(b, t)
+		return
+	}
 	if t.ghost >= 0 {
 		r.makeGhost(b, t.ghost, t.s, t.s)
 		if len(r.frames) == 0 {

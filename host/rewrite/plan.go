@@ -87,19 +87,11 @@ type use struct {
 // Compile compiles edits of the body. It fails on the first that [Check] would
 // refuse. Edits are known by their index from then on.
 func Compile(edits []abi.Edit, opt Options) (*Plan, error) {
-	p := &Plan{
-		tail:      opt.Tail,
-		maxBuffer: or(opt.MaxBuffer, DefaultMaxBuffer),
-		maxTag:    or(opt.MaxTag, DefaultMaxTag),
-		maxDepth:  or(opt.MaxDepth, DefaultMaxDepth),
-		byID:      map[string]int32{}, byClass: map[string][]int32{}, byTag: map[uint64][]int32{},
-		canExit: len(edits) > 0,
-		idle:    len(edits) == 0 && len(opt.Tail) == 0,
-	}
+	p := newPlan(opt)
 	if p.maxBuffer < 0 || p.maxTag < 0 || p.maxDepth < 0 {
 		return nil, fmt.Errorf("compile: a negative limit in %d, %d, %d", p.maxBuffer, p.maxTag, p.maxDepth)
 	}
-	c := compiler{plan: p, routes: map[string]int32{}, tests: map[string]int32{}, names: map[string]int{}}
+	c := newCompiler(p)
 	for i, e := range edits {
 		one, err := prepare(e, opt.UTF8)
 		if err != nil {
@@ -107,12 +99,18 @@ func Compile(edits []abi.Edit, opt Options) (*Plan, error) {
 		}
 		c.add(int32(i), one)
 	}
-	p.names = len(c.names)
-	p.words = (c.steps + 63) / 64
-	for i := range p.tests {
-		p.index(int32(i))
-	}
+	c.finish()
 	return p, nil
+}
+
+func newPlan(opt Options) *Plan {
+	return &Plan{
+		tail:      opt.Tail,
+		maxBuffer: or(opt.MaxBuffer, DefaultMaxBuffer),
+		maxTag:    or(opt.MaxTag, DefaultMaxTag),
+		maxDepth:  or(opt.MaxDepth, DefaultMaxDepth),
+		byID:      map[string]int32{}, byClass: map[string][]int32{}, byTag: map[uint64][]int32{},
+	}
 }
 
 func or(v, d int) int {
@@ -128,6 +126,25 @@ type compiler struct {
 	tests  map[string]int32
 	names  map[string]int
 	steps  int
+}
+
+func newCompiler(p *Plan) *compiler {
+	return &compiler{plan: p, routes: map[string]int32{}, tests: map[string]int32{}, names: map[string]int{}}
+}
+
+// finish makes the plan ready when all edits have been added.
+func (c *compiler) finish() {
+	p := c.plan
+	p.idle = len(p.edits) == 0 && len(p.tail) == 0
+	p.canExit = len(p.edits) > 0
+	for _, rt := range p.routes {
+		p.canExit = p.canExit && rt.exit >= 0
+	}
+	p.names = len(c.names)
+	p.words = (c.steps + 63) / 64
+	for i := range p.tests {
+		p.index(int32(i))
+	}
 }
 
 func (c *compiler) add(i int32, e *prepared) {
@@ -196,10 +213,8 @@ func (c *compiler) route(t path) int32 {
 			rt.exit = x // the innermost one
 		}
 	}
-	if rt.exit < 0 {
-		p.canExit = false
-	} else if id := &p.ids[rt.exit]; !id.exit {
-		id.exit = true
+	if rt.exit >= 0 && !p.ids[rt.exit].exit {
+		p.ids[rt.exit].exit = true
 		p.exits++
 	}
 	p.routes = append(p.routes, rt)

@@ -57,7 +57,6 @@ const fStructure = fClosesP | fLi | fDd | fCell | fRow | fRowGroup | fTable | fT
 // Names that code refers to.
 var (
 	keyA          = nameKeyOf("a")
-	keyAnnotation = nameKeyOf("annotation-xml")
 	keyBody       = nameKeyOf("body")
 	keyBr         = nameKeyOf("br")
 	keyCol        = nameKeyOf("col")
@@ -84,7 +83,6 @@ var (
 	keyRuby       = nameKeyOf("ruby")
 	keyRtc        = nameKeyOf("rtc")
 	keyScript     = nameKeyOf("script")
-	keySelect     = nameKeyOf("select")
 	keyStyle      = nameKeyOf("style")
 	keySVG        = nameKeyOf("svg")
 	keyTextarea   = nameKeyOf("textarea")

@@ -1,7 +1,5 @@
 package rewrite
 
-import "bytes"
-
 // An element is an open element.
 type element struct {
 	key     uint64
@@ -196,17 +194,7 @@ func (r *Rewriter) placeStructure(t *tag) verdict {
 	case f&fRuby != 0:
 		r.placeRuby(t)
 	case f&(fLi|fDd) != 0:
-		want := f & (fLi | fDd)
-		for i := t.n - 1; i >= 0; i-- {
-			g := r.stack[i].flags
-			if g&want != 0 {
-				t.n = i
-				break
-			}
-			if g&fSpecial != 0 && g&fPassLi == 0 {
-				break
-			}
-		}
+		r.placeItem(t)
 	}
 	if f&fClosesP != 0 {
 		r.closeP(t)
@@ -215,6 +203,20 @@ func (r *Rewriter) placeStructure(t *tag) verdict {
 		}
 	}
 	return opens
+}
+
+// placeItem ends an open li, or dd or dt.
+func (r *Rewriter) placeItem(t *tag) {
+	for i := t.n - 1; i >= 0; i-- {
+		f := r.stack[i].flags
+		if f&t.flags&(fLi|fDd) != 0 {
+			t.n = i
+			return
+		}
+		if f&fSpecial != 0 && f&fPassLi == 0 {
+			return
+		}
+	}
 }
 
 func (r *Rewriter) placeRoot(t *tag) verdict {
@@ -335,115 +337,6 @@ func (r *Rewriter) furthestBlock(i int) int {
 	return -1
 }
 
-// A closing is what an end tag does to the tree.
-type closing struct {
-	n     int  // open elements that stay open
-	hit   bool // the tag itself ends element n; else those beyond n end by implication
-	ghost int  // an element that ends although elements in it stay open, or -1
-}
-
-// closes works out what the end tag of that name does.
-func (r *Rewriter) closes(key uint64, name []byte) closing {
-	none := closing{n: len(r.stack), ghost: -1}
-	if len(r.stack) == 0 {
-		return none
-	}
-	f := tagFlags(key)
-	n := len(r.stack)
-	if r.stack[n-1].flags&fForeign != 0 {
-		if key == keyP || key == keyBr {
-			for n > 0 && r.stack[n-1].flags&fForeign != 0 && r.stack[n-1].flags&(fHTMLInside|fMathText) == 0 {
-				n--
-			}
-			none.n = n
-		} else {
-			for i := n - 1; i >= 0 && r.stack[i].flags&fForeign != 0; i-- {
-				if r.same(i, key, name) {
-					return closing{i, true, -1}
-				}
-			}
-		}
-	}
-	return r.closesHTML(key, name, f, none)
-}
-
-// closesHTML does so where an HTML element is on top, or nothing foreign has that name.
-func (r *Rewriter) closesHTML(key uint64, name []byte, f flags, none closing) closing {
-	i, n := -1, len(r.stack)
-	switch {
-	case f&fVoid != 0, f&fRoot != 0:
-		if key == keyHead && r.stack[n-1].key == keyHead {
-			i = n - 1
-		}
-	case f&fP != 0:
-		if r.pOpen > 0 {
-			i = r.inScope(n, fP, fScope|fButton)
-		}
-	case f&fLi != 0:
-		i = r.inScope(n, fLi, fScope|fListScope)
-	case f&fHeading != 0:
-		i = r.inScope(n, fHeading, fScope)
-	case f&fFormat != 0:
-		i = r.find(n, key, name, fScope)
-		if i >= 0 && r.furthestBlock(i) >= 0 {
-			none.ghost = i
-			return none
-		}
-	case key == keyForm:
-		return r.closesForm(none)
-	case f&fInScope != 0:
-		i = r.find(n, key, name, fScope)
-	case f&(fTable|fRow|fRowGroup|fCell|fTablePart|fSelect) != 0:
-		i = r.find(n, key, name, fTableScope)
-	case f&fTemplate != 0:
-		i = r.find(n, key, name, 0)
-	default:
-		i = r.find(n, key, name, fSpecial)
-	}
-	if i < 0 {
-		return none
-	}
-	return closing{i, true, -1}
-}
-
-func (r *Rewriter) closesForm(none closing) closing {
-	if r.templates == 0 {
-		r.formOpen = false
-	}
-	i := r.find(none.n, keyForm, nil, fScope)
-	if i < 0 {
-		return none
-	}
-	for j := i + 1; j < len(r.stack); j++ {
-		if r.stack[j].flags&fImplied == 0 {
-			none.ghost = i
-			return none
-		}
-	}
-	return closing{i, true, -1}
-}
-
-// find returns the index of the innermost HTML element of that name, or -1 if
-// one that has a flag of stop comes before.
-func (r *Rewriter) find(n int, key uint64, name []byte, stop flags) int {
-	for i := n - 1; i >= 0; i-- {
-		f := r.stack[i].flags
-		if f&fForeign == 0 && r.same(i, key, name) {
-			return i
-		}
-		if f&stop != 0 {
-			break
-		}
-	}
-	return -1
-}
-
-func (r *Rewriter) same(i int, key uint64, name []byte) bool {
-	e := &r.stack[i]
-	return e.key == key && (key&longKey == 0 || e.nameLen == int32(len(name)) &&
-		bytes.EqualFold(r.names[e.name:e.name+e.nameLen], name))
-}
-
 // push opens an element.
 func (r *Rewriter) push(t *tag) {
 	e := element{key: t.key, flags: t.flags, name: int32(len(r.names))}
@@ -489,6 +382,9 @@ func (r *Rewriter) noteSeen(t *tag) {
 func (r *Rewriter) truncate(n int) {
 	for n > 0 && r.stack[n-1].flags&fGhost != 0 {
 		n--
+	}
+	if r.extract != nil {
+		r.extract.close(n)
 	}
 	for i := len(r.stack) - 1; i >= n; i-- {
 		e := &r.stack[i]
