@@ -408,12 +408,7 @@ func (s *stream) CloseWithError(err error) error {
 			x.applied = b.applied()
 		}
 		if b.err != nil && b.err != io.EOF {
-			f = originFault(b.err)
-			if errors.Is(b.err, errTooLarge) {
-				f = originBad
-			}
-			x.edge.log.LogAttrs(x.ctx, slog.LevelWarn, "origin broke off", slog.String("tenant", x.tenant.name),
-				slog.String("fault", faults[f].name), slog.String("error", originError(b.err)))
+			f = x.brokeOff(b.err)
 		}
 		b.close()
 	}
@@ -424,18 +419,54 @@ func (s *stream) CloseWithError(err error) error {
 
 // passOn sends the origin's answer as it is.
 func (x *exchange) passOn() {
-	if x.in == &x.ctx.Response {
+	in, out := x.in, &x.ctx.Response
+	if in != out {
+		in.Header.CopyTo(&out.Header)
+	}
+	n := in.Header.ContentLength()
+	switch {
+	case in.BodyStream() == nil: // 204, 304, HEAD
+	case n >= 0 && n <= wholeBody:
+		x.passWhole(n)
+	case in != out:
+		x.streamed = true
+		out.SetBodyStream(&stream{x: x}, max(n, -1))
+	}
+}
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// passWhole sends a body of n bytes, read as a whole: a stream would be written
+// in pieces of a few kilobytes, a system call each.
+func (x *exchange) passWhole(n int) {
+	buf := buffers.Get().(*[]byte)
+	if cap(*buf) < n {
+		*buf = make([]byte, n)
+	}
+	b := (*buf)[:n]
+	m, err := io.ReadFull(x.in.BodyStream(), b)
+	if err != nil {
+		err = unexpected(err)
+		x.brokeOff(err)
+		x.ctx.Response.SetBodyStream(io.MultiReader(bytes.NewReader(b[:m]), &failing{err}), n)
 		return
 	}
-	in, out := x.in, &x.ctx.Response
-	in.Header.CopyTo(&out.Header)
-	if in.BodyStream() == nil {
-		return // 204, 304
+	*buf = x.ctx.Response.SwapBody(b) // the buffer that was there, for the next
+	buffers.Put(buf)
+}
+
+// failing is the end of a body that is not whole: the server closes the
+// connection instead of ending the message.
+type failing struct{ err error }
+
+func (f *failing) Read([]byte) (int, error) { return 0, f.err }
+
+func (x *exchange) brokeOff(err error) fault {
+	f := originFault(err)
+	if errors.Is(err, errTooLarge) {
+		f = originBad
 	}
-	x.streamed = true
-	n := in.Header.ContentLength()
-	if n < 0 {
-		n = -1
-	}
-	out.SetBodyStream(&stream{x: x}, n)
+	x.edge.log.LogAttrs(x.ctx, slog.LevelWarn, "origin broke off", slog.String("tenant", x.tenant.name),
+		slog.String("fault", faults[f].name), slog.String("error", originError(err)))
+	return f
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -81,15 +82,20 @@ func (x *exchange) binding(u use) profile.Binding {
 	return profile.Binding{Use: string(u), Tenant: x.tenant.name, Host: string(x.host)}
 }
 
-// cookie returns the value of a request cookie, and how many there are of that name.
+// cookie returns the value of a request cookie (RFC 6265, 4.2.1), and how many
+// there are of that name.
 func (x *exchange) cookie(name string) (value []byte, n int) {
-	if len(x.ctx.Request.Header.Peek("Cookie")) == 0 {
+	h := &x.ctx.Request.Header
+	if len(h.PeekCanonical(nameCookie)) == 0 {
 		return nil, 0
 	}
-	for k, v := range x.ctx.Request.Header.Cookies() {
-		if string(k) == name {
-			value = v
-			n++
+	for _, line := range h.PeekAll("Cookie") {
+		for pair := range bytes.SplitSeq(line, []byte(";")) {
+			k, v, _ := bytes.Cut(bytes.TrimSpace(pair), []byte("="))
+			if string(bytes.TrimSpace(k)) == name {
+				value = bytes.TrimSpace(v)
+				n++
+			}
 		}
 	}
 	return value, n

@@ -39,6 +39,7 @@ type exchange struct {
 	body     *body              // how the body is rewritten; nil: it passes
 	applied  int                // edits of the body that took effect
 	streamed bool               // the body is written after the handler returns
+	scratch  []byte             // for values of headers
 }
 
 // An edit is one that a policy emitted and the host accepted.
@@ -71,7 +72,7 @@ func (x *exchange) end() {
 	x.snap.release()
 	edits := x.edits
 	clear(edits) // they hold what a policy made of this visitor's data
-	*x = exchange{edits: edits[:0]}
+	*x = exchange{edits: edits[:0], scratch: x.scratch[:0]}
 	exchanges.Put(x)
 }
 

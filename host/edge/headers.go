@@ -31,68 +31,88 @@ func (v *visible) header(name string) (string, bool) {
 	return "", false
 }
 
-// hopByHop are the header fields that hold for one connection only (RFC 9110,
-// 7.6.1). fasthttp frames messages itself and so owns Transfer-Encoding.
-var hopByHop = [...]string{
-	"Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Upgrade",
-	"Proxy-Authenticate", "Proxy-Authorization",
-}
+// Header names as fasthttp keeps them: looking one up by these bytes spares it
+// the work of bringing the name into that form.
+var (
+	nameConnection     = []byte("Connection")
+	nameCookie         = []byte("Cookie")
+	nameForwarded      = []byte("Forwarded")
+	nameForwardedFor   = []byte("X-Forwarded-For")
+	nameForwardedHost  = []byte("X-Forwarded-Host")
+	nameForwardedProto = []byte("X-Forwarded-Proto")
+	nameRealIP         = []byte("X-Real-Ip")
+
+	// hopByHop are the header fields that hold for one connection only (RFC
+	// 9110, 7.6.1), but Connection. fasthttp frames messages itself and so owns
+	// Transfer-Encoding.
+	hopByHop = [...][]byte{
+		[]byte("Proxy-Connection"), []byte("Keep-Alive"), []byte("Te"), []byte("Trailer"), []byte("Upgrade"),
+		[]byte("Proxy-Authenticate"), []byte("Proxy-Authorization"),
+	}
+)
 
 // header is what requests and responses have in common here.
 type header interface {
+	PeekCanonical([]byte) []byte
 	PeekAll(string) [][]byte
-	Del(string)
 	DelBytes([]byte)
 }
 
 // stripHopByHop removes the fields of one connection, those that Connection
 // names among them.
 func stripHopByHop(h header) {
-	var named [][]byte
-	for _, line := range h.PeekAll("Connection") {
-		for name := range bytes.SplitSeq(line, []byte(",")) {
-			name = bytes.TrimSpace(name)
-			if len(name) > 0 && !bytes.EqualFold(name, []byte("close")) && !bytes.EqualFold(name, []byte("keep-alive")) {
-				named = append(named, bytes.Clone(name))
+	if len(h.PeekCanonical(nameConnection)) > 0 {
+		var named [][]byte
+		for _, line := range h.PeekAll("Connection") {
+			for name := range bytes.SplitSeq(line, []byte(",")) {
+				name = bytes.TrimSpace(name)
+				if len(name) > 0 && !bytes.EqualFold(name, []byte("close")) && !bytes.EqualFold(name, []byte("keep-alive")) {
+					named = append(named, bytes.Clone(name))
+				}
 			}
 		}
+		for _, name := range named {
+			h.DelBytes(name)
+		}
+		h.DelBytes(nameConnection)
 	}
-	for _, name := range named {
-		h.DelBytes(name)
-	}
-	h.Del("Connection")
 	for _, name := range hopByHop {
-		h.Del(name)
+		if len(h.PeekCanonical(name)) > 0 {
+			h.DelBytes(name)
+		}
 	}
 }
 
 // prepareRequest turns the visitor's request into the one for the origin.
 func (x *exchange) prepareRequest() {
 	h := &x.ctx.Request.Header
-	proto, trusted := "http", x.trusts(peer(x.ctx))
+	from := peer(x.ctx)
+	trusted := x.trusts(from)
+	proto := []byte("http")
 	if trusted && x.secure() {
-		proto = "https"
+		proto = []byte("https")
 	}
-	visitorHost := string(x.ctx.Host())
 	stripHopByHop(h)
 
 	// The way that the request came: what stands there is believed, and kept,
 	// only from a trusted proxy.
-	from := peer(x.ctx).String()
-	if trusted {
-		if lines := h.PeekAll("X-Forwarded-For"); len(lines) > 0 {
-			from = string(bytes.Join(lines, []byte(", "))) + ", " + from
+	way := x.scratch[:0]
+	if trusted && len(h.PeekCanonical(nameForwardedFor)) > 0 {
+		for _, line := range h.PeekAll("X-Forwarded-For") {
+			way = append(append(way, line...), ", "...)
 		}
 	}
-	h.Del("X-Forwarded-For")
-	h.Set("X-Forwarded-For", from)
-	if !trusted || len(h.Peek("X-Forwarded-Host")) == 0 {
-		h.Set("X-Forwarded-Host", visitorHost)
+	way = from.AppendTo(way)
+	h.DelBytes(nameForwardedFor)
+	h.SetCanonical(nameForwardedFor, way)
+	x.scratch = way
+	if !trusted || len(h.PeekCanonical(nameForwardedHost)) == 0 {
+		h.SetCanonical(nameForwardedHost, x.ctx.Host())
 	}
-	h.Set("X-Forwarded-Proto", proto)
+	h.SetCanonical(nameForwardedProto, proto)
 	if !trusted {
-		h.Del("Forwarded")
-		h.Del("X-Real-Ip")
+		h.DelBytes(nameForwarded)
+		h.DelBytes(nameRealIP)
 	}
 	x.ctx.Request.UseHostHeader = true
 	if !x.tenant.keep {
@@ -116,8 +136,8 @@ func (x *exchange) prepareRequest() {
 // withholdCookies takes our own cookies out of what the origin gets: they are
 // between the visitor and the edge.
 func (x *exchange) withholdCookies(h *fasthttp.RequestHeader) {
-	if len(h.Peek("Cookie")) == 0 {
-		return
+	if !bytes.Contains(h.PeekCanonical(nameCookie), []byte("bespoke-")) && len(h.PeekAll("Cookie")) < 2 {
+		return // the header passes byte for byte
 	}
 	h.DelCookie(x.cookieName(useChoice))
 	h.DelCookie(x.cookieName(usePreferences))

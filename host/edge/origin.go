@@ -27,6 +27,11 @@ type origin struct {
 // that a request is seldom sent into a connection that the origin just closed.
 const originIdle = 4 * time.Second
 
+// originHeader is the most bytes that the header of an origin's answer may have.
+// It is also how much is read at once, of which what belongs to the body is
+// copied again; so it is no larger than common servers' headers need.
+const originHeader = 8 << 10
+
 func newOrigin(u *url.URL, l config.Limits) *origin {
 	o := &origin{host: u.Host}
 	port := u.Port()
@@ -44,7 +49,7 @@ func newOrigin(u *url.URL, l config.Limits) *origin {
 		MaxConns:                 l.OriginConns,
 		MaxConnWaitTimeout:       l.OriginTimeout,
 		MaxIdleConnDuration:      originIdle,
-		ReadBufferSize:           l.HeaderBytes,
+		ReadBufferSize:           originHeader,
 		StreamResponseBody:       true,
 		DisablePathNormalizing:   true, // the path is the origin's to interpret
 		NoDefaultUserAgentHeader: true,
@@ -88,11 +93,27 @@ type patient struct {
 	// the end of the connection cannot be it. fasthttp takes a connection that
 	// ends between two chunks for the end of the body.
 	framed bool
+
+	readBy, writeBy time.Time // the deadlines that are set
+}
+
+// soon returns the deadline that a step may take until, and whether it has to
+// be set. Setting one costs as much as a small header; so a deadline is set
+// with a quarter more than the limit, and stays while it leaves the limit.
+func (p *patient) soon(set *time.Time) (by time.Time, renew bool) {
+	now := time.Now()
+	if set.Sub(now) >= p.limit {
+		return *set, false
+	}
+	*set = now.Add(p.limit + p.limit/4)
+	return *set, true
 }
 
 func (p *patient) Read(b []byte) (int, error) {
-	if err := p.Conn.SetReadDeadline(time.Now().Add(p.limit)); err != nil {
-		return 0, err
+	if by, renew := p.soon(&p.readBy); renew {
+		if err := p.Conn.SetReadDeadline(by); err != nil {
+			return 0, err
+		}
 	}
 	n, err := p.Conn.Read(b)
 	if err == io.EOF && p.framed {
@@ -102,8 +123,10 @@ func (p *patient) Read(b []byte) (int, error) {
 }
 
 func (p *patient) Write(b []byte) (int, error) {
-	if err := p.Conn.SetWriteDeadline(time.Now().Add(p.limit)); err != nil {
-		return 0, err
+	if by, renew := p.soon(&p.writeBy); renew {
+		if err := p.Conn.SetWriteDeadline(by); err != nil {
+			return 0, err
+		}
 	}
 	return p.Conn.Write(b)
 }
@@ -117,12 +140,8 @@ type patientAddr struct{ conn *patient }
 func (a patientAddr) Network() string { return a.conn.Conn.LocalAddr().Network() }
 func (a patientAddr) String() string  { return a.conn.Conn.LocalAddr().String() }
 
-func connOf(r *fasthttp.Response) *patient {
-	if a, ok := r.LocalAddr().(patientAddr); ok {
-		return a.conn
-	}
-	return nil
-}
+// connOf returns the connection that a response came over.
+func connOf(r *fasthttp.Response) *patient { return r.LocalAddr().(patientAddr).conn }
 
 // The client sets one deadline for a whole exchange; here each step has its own.
 func (p *patient) SetDeadline(time.Time) error      { return nil }
@@ -148,9 +167,7 @@ func (x *exchange) askOrigin() fault {
 		if x.in.StatusCode() == fasthttp.StatusSwitchingProtocols {
 			return originBad // nobody asked for it
 		}
-		if c := connOf(x.in); c != nil {
-			c.framed = x.in.Header.ContentLength() == -1 // chunked
-		}
+		connOf(x.in).framed = x.in.Header.ContentLength() == -1 // chunked
 		stripHopByHop(&x.in.Header)
 		x.in.Header.SetNoDefaultContentType(true)
 		return noFault
