@@ -7,6 +7,7 @@ type pending struct {
 	depth    int32 // its index in the stack
 	from, to int32 // in editing.held: its edits
 	mute     uint8 // what of it is left out
+	muted    int32 // the edit that leaves it out
 	child    int32 // its place in editing.children, or -1
 	frame    bool  // it is the list of the frame that is innermost when it ends
 	show     int32 // the child whose distance its content gives way to, or -1
@@ -244,6 +245,11 @@ func (r *Rewriter) takeOut(t *tag, p pending) {
 	}
 	r.muted, r.muteDepth = true, t.n
 	p.mute, p.show = muteWhole, -1
+	for _, h := range r.hits {
+		if r.plan.edits[h].op == abi.OpRemove {
+			p.muted = h
+		}
+	}
 	r.pushPending(t, p)
 }
 
@@ -277,7 +283,7 @@ func (r *Rewriter) startContent(t *tag, sum summary, p pending) {
 		r.newline(t, sum.text)
 		r.put(r.plan.edits[sum.text].content)
 		r.muted, r.muteDepth = true, t.n
-		p.mute = muteInner
+		p.mute, p.muted = muteInner, sum.text
 	case sum.prepend:
 		for i := len(r.hits) - 1; i >= 0; i-- {
 			if r.plan.edits[r.hits[i]].op == abi.OpPrepend {

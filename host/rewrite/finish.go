@@ -212,6 +212,11 @@ func (r *Rewriter) stop(b []byte, s int, why Reason) int {
 	r.flush(b, s)
 	r.abandon(WhyStopped)
 	r.dropPending(WhyStopped)
+	for i := range r.pend {
+		if r.pend[i].mute != 0 { // the rest of what it was to leave out goes out
+			r.not(r.pend[i].muted, WhyStopped)
+		}
+	}
 	r.stopped = why
 	r.mode = inPass
 	return s

@@ -254,6 +254,12 @@ func TestCaps(t *testing.T) {
 		t.Errorf("deep: %s, %+v", out, rep)
 	}
 
+	page = "<p>a<b>" + strings.Repeat("<i>", 9) + "</p>z"
+	out, rep = rewriteAt(t, compile(t, Options{MaxDepth: 5}, edit(abi.OpRemove, "p"), edit(abi.OpText, "b", "!")), page)
+	if out != strings.Repeat("<i>", 6)+"</p>z" || rep.Stopped != WhyDepth || fmt.Sprint(rep.NotApplied) != fmt.Sprint([]NotApplied{{0, WhyStopped}}) {
+		t.Errorf("stopped in what is removed: %s, %+v", out, rep)
+	}
+
 	attrs := "<b" + strings.Repeat(" a", maxAttrs+1) + ">x</b>"
 	if out, _ = rewriteAt(t, compile(t, Options{}, edit(abi.OpText, "b", "!")), attrs); out != attrs {
 		t.Error("a tag with too many attributes was matched")

@@ -20,9 +20,9 @@ type Options struct {
 	// not be seen: inside a comment, raw text, an unfinished tag, a template, a
 	// select, foreign content, a page of frames; and when editing has stopped.
 	Tail []byte
-	// UTF8 says that the page is known to be UTF-8 (or that Tail and all
-	// content are ASCII). Without it, what is inserted and is not ASCII goes
-	// out as numeric character references. Tail is never converted.
+	// UTF8 says that the page is known to be UTF-8. Without it, what is
+	// inserted and is not ASCII goes out as numeric character references.
+	// Tail goes out as it is, so it should be ASCII.
 	UTF8 bool
 	// MaxBuffer bounds the bytes of an element that has to be complete before
 	// it can go out (order, keep). A longer one passes in the page's order.
