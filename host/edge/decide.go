@@ -21,8 +21,8 @@ func (x *exchange) decide(whole geo.Place) {
 	j := geo.JurisdictionOf(whole.Country, whole.Region)
 	s := consent.Signals{
 		Jurisdiction: consent.Jurisdiction{ID: j.ID, OptIn: j.Regime != geo.OptOut},
-		GPC:          x.hasLine("Sec-Gpc", "1"),
-		DNT:          x.tenant.dnt && x.hasLine("Dnt", "1"),
+		GPC:          x.hasLine(nameGPC, "1"),
+		DNT:          x.tenant.dnt && x.hasLine(nameDNT, "1"),
 		Now:          x.began,
 	}
 	s.Choice, s.ChoiceUnreadable = x.openChoice()
@@ -40,8 +40,9 @@ func precision(d *consent.Decision) geo.Precision {
 }
 
 // hasLine reports whether any line of a request header is exactly value.
-func (x *exchange) hasLine(name, value string) bool {
-	for _, v := range x.ctx.Request.Header.PeekAll(name) {
+func (x *exchange) hasLine(name []byte, value string) bool {
+	h := &x.ctx.Request.Header
+	for _, v := range h.PeekAll(string(name)) {
 		if string(v) == value {
 			return true
 		}
@@ -75,7 +76,7 @@ func (x *exchange) cookieName(u use) string {
 
 // secure reports whether the visitor came over TLS, as a trusted proxy says.
 func (x *exchange) secure() bool {
-	return x.trusts(peer(x.ctx)) && string(x.ctx.Request.Header.Peek("X-Forwarded-Proto")) == "https"
+	return x.trusted && string(x.ctx.Request.Header.PeekCanonical(nameForwardedProto)) == "https"
 }
 
 func (x *exchange) binding(u use) profile.Binding {

@@ -28,6 +28,7 @@ type exchange struct {
 	route  *route
 	seen   visible // what policies may see of the request
 
+	trusted     bool      // the peer is a trusted proxy
 	place       geo.Place // as far as the decision grants; the rest is gone
 	decision    consent.Decision
 	preferences profile.Preferences

@@ -41,6 +41,8 @@ var (
 	nameForwardedHost  = []byte("X-Forwarded-Host")
 	nameForwardedProto = []byte("X-Forwarded-Proto")
 	nameRealIP         = []byte("X-Real-Ip")
+	nameGPC            = []byte("Sec-Gpc")
+	nameDNT            = []byte("Dnt")
 
 	// hopByHop are the header fields that hold for one connection only (RFC
 	// 9110, 7.6.1), but Connection. fasthttp frames messages itself and so owns
@@ -86,10 +88,8 @@ func stripHopByHop(h header) {
 // prepareRequest turns the visitor's request into the one for the origin.
 func (x *exchange) prepareRequest() {
 	h := &x.ctx.Request.Header
-	from := peer(x.ctx)
-	trusted := x.trusts(from)
 	proto := []byte("http")
-	if trusted && x.secure() {
+	if x.secure() {
 		proto = []byte("https")
 	}
 	stripHopByHop(h)
@@ -97,20 +97,20 @@ func (x *exchange) prepareRequest() {
 	// The way that the request came: what stands there is believed, and kept,
 	// only from a trusted proxy.
 	way := x.scratch[:0]
-	if trusted && len(h.PeekCanonical(nameForwardedFor)) > 0 {
+	if x.trusted && len(h.PeekCanonical(nameForwardedFor)) > 0 {
 		for _, line := range h.PeekAll("X-Forwarded-For") {
 			way = append(append(way, line...), ", "...)
 		}
 	}
-	way = from.AppendTo(way)
+	way = peer(x.ctx).AppendTo(way)
 	h.DelBytes(nameForwardedFor)
 	h.SetCanonical(nameForwardedFor, way)
 	x.scratch = way
-	if !trusted || len(h.PeekCanonical(nameForwardedHost)) == 0 {
+	if !x.trusted || len(h.PeekCanonical(nameForwardedHost)) == 0 {
 		h.SetCanonical(nameForwardedHost, x.ctx.Host())
 	}
 	h.SetCanonical(nameForwardedProto, proto)
-	if !trusted {
+	if !x.trusted {
 		h.DelBytes(nameForwarded)
 		h.DelBytes(nameRealIP)
 	}

@@ -13,10 +13,11 @@ import (
 // findPlace returns where the visitor is, as exactly as the database knows. It
 // is the only reader of the visitor's address, and does not keep it.
 func (x *exchange) findPlace() geo.Place {
+	addr := x.clientAddr()
 	if x.snap.geo == nil {
 		return geo.Place{}
 	}
-	return x.snap.geo.Lookup(x.clientAddr())
+	return x.snap.geo.Lookup(addr)
 }
 
 // clientAddr returns the address of the visitor: the peer's, or, where the peer
@@ -25,10 +26,12 @@ func (x *exchange) findPlace() geo.Place {
 // for nothing. An entry that is no address ends the search: unknown.
 func (x *exchange) clientAddr() netip.Addr {
 	addr := peer(x.ctx)
-	if !x.trusts(addr) {
+	x.trusted = x.trusts(addr)
+	h := &x.ctx.Request.Header
+	if !x.trusted || len(h.PeekCanonical(nameForwardedFor)) == 0 {
 		return addr
 	}
-	lines := x.ctx.Request.Header.PeekAll("X-Forwarded-For")
+	lines := h.PeekAll("X-Forwarded-For")
 	for i := len(lines) - 1; i >= 0; i-- {
 		rest := lines[i]
 		for more := true; more; {

@@ -46,7 +46,6 @@ const (
 
 	linkAndSource = `<p class="bespoke-privacy"><a href="/_bespoke/privacy">Privacy choices</a> <a href="https://db-ip.com">IP Geolocation by DB-IP</a></p>`
 
-	gzipOnly  = "gzip"
 	asBrowser = "gzip, deflate, br, zstd"
 	uncoded   = "identity"
 
@@ -69,10 +68,12 @@ type realSite struct {
 // A tally is what was looked at.
 type tally struct {
 	mu                     sync.Mutex
-	pages, requests, edits int
-	bytes                  int64             // of bodies, as they came
-	want                   map[string]counts // what the edge must have recorded, by tenant
-	bad                    int
+	pages, requests int
+	bytes           int64             // of bodies, as they came
+	edits           int               // worked out, on elements
+	items           int               // of lists, worked out to be cut, per page once
+	want            map[string]counts // what the edge must have recorded, by tenant
+	bad             int
 }
 
 func TestRealSite(t *testing.T) {
@@ -81,8 +82,8 @@ func TestRealSite(t *testing.T) {
 	t.Run("addresses", s.testAddresses)
 	t.Run("pages", s.testPages)
 	t.Run("assets", s.testAssets)
-	t.Logf("%d pages, %d requests, %d bytes of bodies, %d edits worked out and found, in %v",
-		s.tally.pages, s.tally.requests, s.tally.bytes, s.tally.edits, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d pages, %d requests, %d MB of bodies, %d edits on elements (%d items cut from lists), in %v",
+		s.tally.pages, s.tally.requests, s.tally.bytes>>20, s.tally.edits, s.tally.items, time.Since(began).Round(time.Millisecond))
 
 	s.stop() // now all is recorded
 	for tenant, want := range s.tally.want {
@@ -342,6 +343,10 @@ func sameBytes(got, want []byte) string {
 // What the edge recorded, at debug level.
 type counts struct{ pages, edits, applied, failed int }
 
+func (c counts) plus(d counts) counts {
+	return counts{c.pages + d.pages, c.edits + d.edits, c.applied + d.applied, c.failed + d.failed}
+}
+
 type recordCounts struct {
 	mu         sync.Mutex
 	of         map[string]counts // by tenant
@@ -378,8 +383,7 @@ func (r *recordCounts) Handle(_ context.Context, line slog.Record) error {
 		r.complaints = append(r.complaints, line.Message+text)
 	}
 	if line.Message == "exchange" {
-		sum := r.of[tenant]
-		r.of[tenant] = counts{sum.pages + c.pages, sum.edits + c.edits, sum.applied + c.applied, sum.failed + c.failed}
+		r.of[tenant] = r.of[tenant].plus(c)
 	}
 	return nil
 }
@@ -467,29 +471,26 @@ func (s *realSite) post(t *testing.T, c *http.Client, site, form string, header 
 }
 
 func (s *realSite) testPage(t *testing.T, page string, named *http.Client) {
-	whole, err := ask(s.direct, "GET", s.origin+page, "Accept-Encoding", uncoded)
-	if err != nil || whole.status != 200 || len(whole.body) < 6000 {
-		s.bad(t, "nginx: %s: %+v, %v", page, whole, err)
-		return
-	}
-	for _, coding := range []string{uncoded, gzipped.String()} {
-		s.passes(t, "plain", "GET", page, "Accept-Encoding", coding)
-		s.passes(t, "plain", "HEAD", page, "Accept-Encoding", coding)
-		etag := whole.header.Get("Etag")
-		if coding != uncoded {
-			etag = "W/" + etag
+	own := map[string]*answer{} // nginx's, by what is accepted
+	for _, accept := range []string{uncoded, asBrowser} {
+		a := s.passes(t, "plain", "GET", page, 200, "Accept-Encoding", accept)
+		if a == nil {
+			return
 		}
-		s.passes(t, "plain", "GET", page, "Accept-Encoding", coding, "If-None-Match", etag, "Want", "304")
+		own[accept] = a
+		s.passes(t, "plain", "HEAD", page, 200, "Accept-Encoding", accept)
+		s.passes(t, "plain", "GET", page, 304, "Accept-Encoding", accept, "If-None-Match", a.header.Get("Etag"))
 	}
-	s.passes(t, "plain", "GET", page, "Range", "bytes=100-4999", "Want", "206")
-	s.passes(t, "plain", "GET", page, "Range", "bytes=-3000", "If-Range", whole.header.Get("Etag"), "Want", "206")
+	html := own[uncoded].body
+	s.passes(t, "plain", "GET", page, 206, "Range", "bytes=100-4999")
+	s.passes(t, "plain", "GET", page, 206, "Range", "bytes=-3000", "If-Range", own[uncoded].header.Get("Etag"))
 
-	m, err := mark(whole.body)
+	m, err := mark(html)
 	if err != nil {
 		s.bad(t, "%s: cannot work out what must come: %v", page, err)
 		return
 	}
-	utf8 := strings.Contains(whole.header.Get("Content-Type"), "utf-8")
+	utf8 := strings.Contains(own[uncoded].header.Get("Content-Type"), "utf-8")
 	var greeted []splice
 	for _, h := range m.headings {
 		greeted = append(greeted, splice{h, inText("Welcome back, "+visitorName, utf8)})
@@ -497,38 +498,40 @@ func (s *realSite) testPage(t *testing.T, page string, named *http.Client) {
 	for _, h := range m.titles {
 		greeted = append(greeted, splice{h, inText("The manual of "+visitorName, utf8)})
 	}
-	for _, coding := range []string{uncoded, asBrowser} {
-		s.tailored(t, s.visitor, "unmatched", page, coding, "", apply(whole.body, nil, privacyLink), counts{pages: 1})
-		s.tailored(t, s.visitor, "unmatched", page, coding, massachusetts, apply(whole.body, nil, linkAndSource), counts{1, 1, 0, 0})
-		s.tailored(t, named, "greeted", page, coding, "", apply(whole.body, greeted, privacyLink), counts{1, 2, len(greeted), 0})
-		s.tailored(t, s.visitor, "greeted", page, coding, "", apply(whole.body, nil, privacyLink), counts{pages: 1})
-		s.tailored(t, s.visitor, "listed", page, coding, massachusetts, apply(whole.body, m.cuts, linkAndSource), counts{1, 2, 2 * m.lists, 0})
-		s.tailored(t, named, "refused", page, coding, "", apply(whole.body, nil, privacyLink), counts{1, 2, 0, 0})
+	bare, placed := apply(html, nil, privacyLink), apply(html, nil, linkAndSource)
+	edited, cut := apply(html, greeted, privacyLink), apply(html, m.cuts, linkAndSource)
+	for _, accept := range []string{uncoded, asBrowser} {
+		v := visit{page: page, accept: accept, origin: own[accept]}
+		s.tailored(t, s.visitor, v.at("unmatched", ""), bare, counts{pages: 1})
+		s.tailored(t, s.visitor, v.at("unmatched", massachusetts), placed, counts{pages: 1, edits: 1})
+		s.tailored(t, s.visitor, v.at("greeted", ""), bare, counts{pages: 1})
+		s.tailored(t, named, v.at("greeted", ""), edited, counts{1, 2, len(greeted), 0})
+		s.tailored(t, s.visitor, v.at("listed", massachusetts), cut, counts{1, 2, 2 * m.lists, 0})
+		s.tailored(t, named, v.at("refused", ""), bare, counts{pages: 1, edits: 2})
 	}
+	s.tally.mu.Lock()
+	s.tally.items += len(m.cuts)
+	s.tally.mu.Unlock()
 }
 
-// passes checks that an answer is nginx's own, to the byte. The header Want is
-// not sent: it is the status that must come, 200 if it is left out.
-func (s *realSite) passes(t *testing.T, site, method, path string, header ...string) {
-	status := 200
-	if n := len(header); n >= 2 && header[n-2] == "Want" {
-		fmt.Sscan(header[n-1], &status)
-		header = header[:n-2]
-	}
+// passes checks that an answer is nginx's own, to the byte, and returns that;
+// nil if it is not of the status that it must have.
+func (s *realSite) passes(t *testing.T, site, method, path string, status int, header ...string) *answer {
 	want, err := ask(s.direct, method, s.origin+path, header...)
 	if err != nil || want.status != status {
 		s.bad(t, "nginx: %s %s %q: %+v, %v", method, path, header, want, err)
-		return
+		return nil
 	}
 	got, err := ask(s.visitor, method, "http://"+site+".localhost"+path, header...)
 	if err != nil {
 		s.bad(t, "%s: %s %s %q: %v", site, method, path, header, err)
-		return
+		return want
 	}
 	if d := same(got, want); d != "" {
 		s.bad(t, "%s: %s %s %q: %s", site, method, path, header, d)
 	}
 	s.count(len(got.body), 0)
+	return want
 }
 
 func (s *realSite) count(bytes, edits int) {
@@ -539,20 +542,26 @@ func (s *realSite) count(bytes, edits int) {
 	s.tally.edits += edits
 }
 
+// A visit is to a page of a site, and what the origin itself answers there.
+type visit struct {
+	site, page, accept, from string
+	origin                   *answer
+}
+
+func (v visit) at(site, from string) visit {
+	v.site, v.from = site, from
+	return v
+}
+
 // tailored checks that a page is nginx's own apart from what is said, in body
 // and header, and notes what must be recorded of it.
-func (s *realSite) tailored(t *testing.T, c *http.Client, site, page, coding, from string, body []byte, recorded counts) {
-	what := fmt.Sprintf("%s: GET %s, %s, from %q", site, page, coding, from)
-	header := []string{"Accept-Encoding", coding}
-	origin, err := ask(s.direct, "GET", s.origin+page, header...)
-	if err != nil {
-		s.bad(t, "nginx: %s: %v", what, err)
-		return
+func (s *realSite) tailored(t *testing.T, c *http.Client, v visit, body []byte, recorded counts) {
+	what := fmt.Sprintf("%s: GET %s, %s, from %q", v.site, v.page, v.accept, v.from)
+	header := []string{"Accept-Encoding", v.accept}
+	if v.from != "" {
+		header = append(header, "X-Forwarded-For", v.from)
 	}
-	if from != "" {
-		header = append(header, "X-Forwarded-For", from)
-	}
-	got, err := ask(c, "GET", "http://"+site+".localhost"+page, header...)
+	got, err := ask(c, "GET", "http://"+v.site+".localhost"+v.page, header...)
 	if err != nil {
 		s.bad(t, "%s: %v", what, err)
 		return
@@ -565,15 +574,14 @@ func (s *realSite) tailored(t *testing.T, c *http.Client, site, page, coding, fr
 	if d := sameBytes(decoded, body); d != "" {
 		s.bad(t, "%s: %s", what, d)
 	}
-
-	if got.status != 200 || got.header.Get("Content-Encoding") != origin.header.Get("Content-Encoding") || (coding == uncoded) != (got.header.Get("Content-Encoding") == "") {
+	plain := v.accept == uncoded
+	if got.status != 200 || plain != (got.header.Get("Content-Encoding") == "") {
 		s.bad(t, "%s: status %d, header %v", what, got.status, got.header)
 	}
-	known := coding == uncoded && len(origin.body) <= wholeBody
-	if known != (got.length >= 0) {
+	if known := plain && len(v.origin.body) <= wholeBody; known != (got.length >= 0) {
 		s.bad(t, "%s: length %d, of %d bytes", what, got.length, len(got.body))
 	}
-	want := origin.header.Clone()
+	want := v.origin.header.Clone()
 	for _, name := range []string{"Etag", "Last-Modified", "Accept-Ranges", "Content-Length"} {
 		want.Del(name)
 	}
@@ -582,12 +590,15 @@ func (s *realSite) tailored(t *testing.T, c *http.Client, site, page, coding, fr
 	if d := sameHeader(got.header, want); d != "" {
 		s.bad(t, "%s: %s", what, d)
 	}
-
 	s.count(len(got.body), recorded.applied)
+	s.expect(v.site, recorded)
+}
+
+// expect adds to what must have been recorded in the end.
+func (s *realSite) expect(site string, c counts) {
 	s.tally.mu.Lock()
-	sum := s.tally.want[site]
-	s.tally.want[site] = counts{sum.pages + recorded.pages, sum.edits + recorded.edits, sum.applied + recorded.applied, sum.failed}
-	s.tally.mu.Unlock()
+	defer s.tally.mu.Unlock()
+	s.tally.want[site] = s.tally.want[site].plus(c)
 }
 
 // inText writes text as it stands between tags. A page that does not say UTF-8
@@ -779,7 +790,7 @@ func (s *realSite) testAssets(t *testing.T) {
 	kinds := map[string]int{}
 	each(rest, func(path string) {
 		for _, coding := range []string{uncoded, asBrowser} {
-			s.passes(t, "unmatched", "GET", path, "Accept-Encoding", coding, "X-Forwarded-For", massachusetts)
+			s.passes(t, "unmatched", "GET", path, 200, "Accept-Encoding", coding, "X-Forwarded-For", massachusetts)
 		}
 	})
 	for _, path := range rest {
@@ -792,12 +803,12 @@ func (s *realSite) testAssets(t *testing.T) {
 	}
 	t.Logf("%d files: %v", len(rest), kinds)
 	for _, site := range []string{"plain", "unmatched"} {
-		s.passes(t, site, "GET", "/no-such-page.html", "Accept-Encoding", uncoded, "Want", "404")
-		s.passes(t, site, "GET", "/no-such-page.html", "Accept-Encoding", asBrowser, "Want", "404")
-		s.passes(t, site, "GET", "/library", "Want", "301")
-		s.passes(t, site, "POST", "/library/", "Want", "405")
-		s.passes(t, site, "HEAD", "/library/re.html", "Accept-Encoding", asBrowser)
-		s.passes(t, site, "GET", "/library/re.html", "Range", "bytes=5-99", "Want", "206")
+		s.passes(t, site, "GET", "/no-such-page.html", 404, "Accept-Encoding", uncoded)
+		s.passes(t, site, "GET", "/no-such-page.html", 404, "Accept-Encoding", asBrowser)
+		s.passes(t, site, "GET", "/library", 301)
+		s.passes(t, site, "POST", "/library/", 405)
+		s.passes(t, site, "HEAD", "/library/re.html", 200, "Accept-Encoding", asBrowser)
+		s.passes(t, site, "GET", "/library/re.html", 206, "Range", "bytes=5-99")
 	}
 }
 
@@ -851,8 +862,7 @@ func (s *realSite) testAddresses(t *testing.T) {
 			if got := get("/about.html"); !strings.HasSuffix(got, want) {
 				t.Errorf("%s, %s: the page ends %q, want %q", v.address, v.who, got[len(got)-len(want):], want)
 			}
-			sum := s.tally.want["unmatched"]
-			s.tally.want["unmatched"] = counts{sum.pages + 1, sum.edits + edits, sum.applied, sum.failed}
+			s.expect("unmatched", counts{pages: 1, edits: edits})
 		}
 		tail(v.granted)
 		s.post(t, c, "unmatched", "localize=on", "X-Forwarded-For", v.address)

@@ -144,21 +144,27 @@ func introduce(w io.Writer, addr net.Addr, sites []examples.Site) {
 	}
 	first := sites[0].Name + ".localhost"
 	url := "http://127.0.0.1:" + port + "/"
-	fmt.Fprintf(w, `Or ask from other places (X-Forwarded-For, believed from this machine only):
+	fmt.Fprintf(w, `Or ask from other places (X-Forwarded-For, believed from this machine only).
+What the page shows first:
+
+  show() { grep -oE '(id="greeting"|class="(city|distance)")>[^<]+' | head -5; }
 
   # San Francisco: results near the visitor, unless they refuse
-  curl -s -H 'Host: %[1]s' -H 'X-Forwarded-For: 198.51.100.7' %[2]s | grep -m3 -A8 '<li data-lat'
+  curl -s -H 'Host: %[1]s' -H 'X-Forwarded-For: 198.51.100.7' %[2]s | show
 
   # Berlin: nothing is used until the visitor allows it
-  curl -s -H 'Host: %[1]s' -H 'X-Forwarded-For: 192.0.2.7' %[2]s | grep -m3 -A8 '<li data-lat'
+  curl -s -H 'Host: %[1]s' -H 'X-Forwarded-For: 192.0.2.7' %[2]s | show
 
-  # The visitor allows it, and gives a name; then refuses
+  # The visitor allows it, and gives a name
   curl -s -c jar -b jar -H 'Host: %[1]s' -H 'X-Forwarded-For: 192.0.2.7' -d 'localize=on&name=Jane' %[2]s_bespoke/privacy
-  curl -s -c jar -b jar -H 'Host: %[1]s' -H 'X-Forwarded-For: 192.0.2.7' %[2]s | grep -m3 -A8 -e greeting -e '<li data-lat'
+  curl -s -b jar -H 'Host: %[1]s' -H 'X-Forwarded-For: 192.0.2.7' %[2]s | show
+
+  # The visitor refuses; the name stays, as they chose it themselves
   curl -s -c jar -b jar -H 'Host: %[1]s' -H 'X-Forwarded-For: 192.0.2.7' -d 'action=refuse-all' %[2]s_bespoke/privacy
+  curl -s -b jar -H 'Host: %[1]s' -H 'X-Forwarded-For: 192.0.2.7' %[2]s | show
 
   # The browser's Global Privacy Control signal
-  curl -s -b jar -H 'Host: %[1]s' -H 'X-Forwarded-For: 198.51.100.7' -H 'Sec-GPC: 1' %[2]s | grep -m3 -A8 -e greeting -e '<li data-lat'
+  curl -s -b jar -H 'Host: %[1]s' -H 'X-Forwarded-For: 198.51.100.7' -H 'Sec-GPC: 1' %[2]s | show
 
 `, first, url)
 }
