@@ -67,7 +67,7 @@ type realSite struct {
 
 // A tally is what was looked at.
 type tally struct {
-	mu                     sync.Mutex
+	mu              sync.Mutex
 	pages, requests int
 	bytes           int64             // of bodies, as they came
 	edits           int               // worked out, on elements
