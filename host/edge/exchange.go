@@ -113,6 +113,7 @@ func (x *exchange) run() fault {
 
 	// 7. What do policies want of the response?
 	if x.rewritable() {
+		x.openBody()
 		if x.route.response {
 			x.runPolicies(abi.OnResponse)
 		}

@@ -286,11 +286,11 @@ func TestPolicyFaults(t *testing.T) {
 		"loop":     {0x03, 0x40, 0x0c, 0x00, 0x0b}, // loop br 0 end
 		"trap":     {0x00},                         // unreachable
 		"grow":     {0x41, 0x80, 0x80, 0x04, 0x40, 0x00, 0x41, 0x7f, 0x46, 0x04, 0x40, 0x00, 0x0b},
-		"call out": {0x41, 0x01, 0x41, 0x7f, 0x41, 0x7f, 0x10, 0x00}, // log from beyond the memory
+		"call out": {0x41, 0x01, 0x41, 0x7f, 0x41, 0x7f, 0x10, callLog}, // log from beyond the memory
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := t.TempDir() + "/bad.wasm"
-			if err := os.WriteFile(file, module(code), 0o600); err != nil {
+			if err := os.WriteFile(file, module(code, nil, nil), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			r := newRig(t, html(page), routes(`[{path: /**, policies: [{use: "file:`+file+`"}, {use: nearby, with: {list: "#results"}}]}]`),
@@ -306,24 +306,6 @@ func TestPolicyFaults(t *testing.T) {
 			}
 		})
 	}
-}
-
-// module is a policy with one page of memory whose on_response is code.
-func module(code []byte) []byte {
-	section := func(id byte, body ...byte) []byte { return append([]byte{id, byte(len(body))}, body...) }
-	vec := func(s string) []byte { return append([]byte{byte(len(s))}, s...) }
-	b := []byte("\x00asm\x01\x00\x00\x00")
-	// types: () -> (), (i32 i32 i32) -> ()
-	b = append(b, section(1, 2, 0x60, 0, 0, 0x60, 3, 0x7f, 0x7f, 0x7f, 0)...)
-	imp := append([]byte{1}, vec("bespoke_1")...)
-	b = append(b, section(2, append(append(imp, vec("log")...), 0, 1)...)...)
-	b = append(b, section(3, 1, 0)...)
-	b = append(b, section(5, 1, 0, 1)...)
-	exp := append([]byte{2}, vec("memory")...)
-	exp = append(append(append(exp, 2, 0), vec("on_response")...), 0, 1)
-	b = append(b, section(7, exp...)...)
-	body := append(append([]byte{0}, code...), 0x0b)
-	return append(b, section(10, append([]byte{1, byte(len(body))}, body...)...)...)
 }
 
 // No request that has arrived is lost when the edge stops under load.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 )
 
@@ -80,7 +81,34 @@ func (v *view) public(k string) ([]byte, bool) {
 	if strings.HasPrefix(k, "time.") {
 		return v.time(k)
 	}
+	if what, ok := strings.CutPrefix(k, abi.KeyPage); ok {
+		return v.page(what)
+	}
 	return nil, false
+}
+
+// page answers page.SELECTOR and page.SELECTOR@ATTR from the origin's page: one
+// line for each element that matches.
+func (v *view) page(what string) ([]byte, bool) {
+	if v.phase != abi.OnResponse || v.x.body == nil {
+		return nil, false
+	}
+	html, ok := v.x.body.page()
+	if !ok {
+		return nil, false
+	}
+	selector, attr := what, ""
+	if i := strings.LastIndexByte(what, '@'); i > 0 && !strings.ContainsAny(what[i:], `]"'`) {
+		selector, attr = what[:i], what[i+1:]
+	}
+	found, err := rewrite.Extract(html, selector, attr)
+	if err != nil || len(found) == 0 {
+		return nil, false
+	}
+	for i, s := range found {
+		found[i] = strings.ReplaceAll(s, "\n", " ") // a list is one item a line
+	}
+	return []byte(strings.Join(found, "\n")), true
 }
 
 // time answers in the tenant's zone, or in the visitor's where their place may be used.

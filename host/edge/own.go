@@ -1,0 +1,90 @@
+package edge
+
+import (
+	"github.com/valyala/fasthttp"
+
+	"bespoke/host/control"
+	"bespoke/host/profile"
+)
+
+// ownPage answers what the edge itself serves on every site: the privacy
+// centre and the GPC statement. It reports whether it did.
+func (x *exchange) ownPage() bool {
+	path := x.path
+	if path == control.PathStatement {
+		x.answer(control.Answer{Status: 200, ContentType: "application/json", Body: []byte(control.Statement)}, "public, max-age=86400")
+		return true
+	}
+	if len(path) < len(control.Prefix) || path[:len(control.Prefix)] != control.Prefix {
+		return false
+	}
+	req := &x.ctx.Request
+	visit := control.Visit{
+		Site: x.tenant.name, Decision: x.decision, Preferences: x.preferences,
+		Used: x.tenant.used, Now: x.began,
+	}
+	if x.snap.geo != nil {
+		info := x.snap.geo.Info()
+		visit.Attribution, visit.AttributionURL = info.Attribution, info.AttributionURL
+	}
+	a := x.edge.privacy.Answer(control.Request{
+		Method: string(req.Header.Method()), Path: path, Query: string(x.ctx.URI().QueryString()),
+		ContentType: string(req.Header.ContentType()), Body: req.Body(), CrossOrigin: x.crossOrigin(),
+	}, visit)
+	if a.Choice != nil {
+		x.setCookie(useChoice, a.Choice.Encode())
+	}
+	if a.Preferences != nil {
+		if *a.Preferences == (profile.Preferences{}) {
+			x.setCookie(usePreferences, nil)
+		} else {
+			x.setCookie(usePreferences, a.Preferences.Encode())
+		}
+	}
+	caching := "no-store"
+	if path == control.PathStyle {
+		caching = "public, max-age=3600"
+	}
+	x.answer(a, caching)
+	return true
+}
+
+func (x *exchange) answer(a control.Answer, caching string) {
+	out := &x.ctx.Response
+	out.SetStatusCode(a.Status)
+	h := &out.Header
+	if a.ContentType != "" {
+		h.SetContentType(a.ContentType)
+	}
+	h.Set("Cache-Control", caching)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if a.Location != "" {
+		h.Set("Location", a.Location)
+	}
+	if a.Status == fasthttp.StatusMethodNotAllowed {
+		h.Set("Allow", "GET, HEAD, POST")
+	}
+	out.SetBodyRaw(a.Body)
+}
+
+// crossOrigin reports whether a browser says that another site sent the
+// request: by Sec-Fetch-Site (W3C Fetch Metadata), else by Origin. What is no
+// browser sends neither, and holds no visitor's cookies.
+func (x *exchange) crossOrigin() bool {
+	h := &x.ctx.Request.Header
+	if site := h.Peek("Sec-Fetch-Site"); len(site) > 0 {
+		return string(site) != "same-origin" && string(site) != "none"
+	}
+	origin := h.Peek("Origin")
+	if len(origin) == 0 {
+		return false
+	}
+	var uri fasthttp.URI
+	if err := uri.Parse(nil, origin); err != nil {
+		return true
+	}
+	return string(uri.Host()) != string(x.ctx.Host())
+}

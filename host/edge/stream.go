@@ -1,0 +1,131 @@
+package edge
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+)
+
+// A stream is a body that is sent after the handler has returned. It ends the
+// exchange when it is closed.
+type stream struct {
+	x   *exchange
+	src *body // nil: the origin's body passes as it is
+}
+
+// Read is for servers that do not use WriteTo.
+func (s *stream) Read(p []byte) (int, error) {
+	if s.src == nil {
+		return s.x.in.BodyStream().Read(p)
+	}
+	for s.src.out.Len() == 0 && s.src.err == nil {
+		s.src.step()
+	}
+	if s.src.out.Len() > 0 {
+		return s.src.out.Read(p)
+	}
+	return 0, s.src.err
+}
+
+// SupportsBodyWriteTo tells fasthttp that WriteTo does what Read does.
+func (s *stream) SupportsBodyWriteTo() bool { return s.src != nil }
+
+// WriteTo sends each step of the body as one piece.
+func (s *stream) WriteTo(w io.Writer) (total int64, err error) {
+	if s.src == nil {
+		return io.Copy(w, s.x.in.BodyStream())
+	}
+	for {
+		if s.src.out.Len() > 0 {
+			n, err := s.src.out.WriteTo(w)
+			total += n
+			if err != nil {
+				return total, err
+			}
+		}
+		if s.src.err == io.EOF {
+			return total, nil
+		}
+		if s.src.err != nil {
+			return total, s.src.err
+		}
+		s.src.out.Reset()
+		s.src.step()
+	}
+}
+
+// CloseWithError ends the exchange. err is why the body was not sent to its end.
+func (s *stream) CloseWithError(err error) error {
+	x := s.x
+	if x == nil {
+		return nil
+	}
+	s.x = nil
+	f := noFault
+	if b := s.src; b != nil {
+		x.applied = b.applied()
+		if b.err != nil && b.err != io.EOF {
+			f = x.brokeOff(b.err)
+		}
+		b.close()
+	}
+	x.record(f)
+	x.end()
+	return nil
+}
+
+// passOn sends the origin's answer as it is.
+func (x *exchange) passOn() {
+	in, out := x.in, &x.ctx.Response
+	if in != out {
+		in.Header.CopyTo(&out.Header)
+	}
+	n := in.Header.ContentLength()
+	switch {
+	case in.BodyStream() == nil: // 204, 304, HEAD
+	case n >= 0 && n <= wholeBody:
+		x.passWhole(n)
+	case in != out:
+		x.streamed = true
+		out.SetBodyStream(&stream{x: x}, max(n, -1))
+	}
+}
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// passWhole sends a body of n bytes, read as a whole: a stream would be written
+// in pieces of a few kilobytes, a system call each.
+func (x *exchange) passWhole(n int) {
+	buf := buffers.Get().(*[]byte)
+	if cap(*buf) < n {
+		*buf = make([]byte, n)
+	}
+	b := (*buf)[:n]
+	m, err := io.ReadFull(x.in.BodyStream(), b)
+	if err != nil {
+		err = unexpected(err)
+		x.brokeOff(err)
+		x.ctx.Response.SetBodyStream(io.MultiReader(bytes.NewReader(b[:m]), &failing{err}), n)
+		return
+	}
+	*buf = x.ctx.Response.SwapBody(b) // the buffer that was there, for the next
+	buffers.Put(buf)
+}
+
+// failing is the end of a body that is not whole: the server closes the
+// connection instead of ending the message.
+type failing struct{ err error }
+
+func (f *failing) Read([]byte) (int, error) { return 0, f.err }
+
+func (x *exchange) brokeOff(err error) fault {
+	f := originFault(err)
+	if errors.Is(err, errTooLarge) {
+		f = originBad
+	}
+	x.edge.log.LogAttrs(x.ctx, slog.LevelWarn, "origin broke off", slog.String("tenant", x.tenant.name),
+		slog.String("fault", faults[f].name), slog.String("error", originError(err)))
+	return f
+}
