@@ -101,9 +101,6 @@ func TestRealSite(t *testing.T) {
 func newRealSite(t *testing.T) *realSite {
 	s := &realSite{t: t, root: manual(t), records: &recordCounts{of: map[string]counts{}, places: map[string]int{}}}
 	s.tally.want = map[string]counts{}
-	s.origin = startNginx(t, s.root)
-	s.direct = realClient(t, "")
-
 	database := os.Getenv("BESPOKE_GEODATA")
 	if database == "" {
 		database = "../../geodata"
@@ -117,6 +114,8 @@ func newRealSite(t *testing.T) *realSite {
 		t.Fatalf("%v; `make geodata` fetches the database, or BESPOKE_GEODATA says where it is", err)
 	}
 	t.Cleanup(func() { places.Close() })
+	s.origin = startNginx(t, s.root)
+	s.direct = realClient(t, "")
 
 	path := filepath.Join(t.TempDir(), "bespoke.yaml")
 	fill(t, path, "STATE", cache(), "GEO", database, "ORIGIN", s.origin)
