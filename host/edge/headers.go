@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -122,6 +123,7 @@ func (x *exchange) prepareRequest() {
 	x.withholdCookies(h)
 	if x.route != nil && len(x.route.policies) > 0 {
 		x.limitEncodings(h)
+		x.askWhole(h)
 	}
 	for i := range x.edits {
 		switch e := &x.edits[i]; e.Op {
@@ -164,6 +166,18 @@ func (x *exchange) limitEncodings(h *fasthttp.RequestHeader) {
 	}
 }
 
+// askWhole makes a request for a page one for the whole page. A browser may
+// still hold it from before, with the origin's validators; "not modified" would
+// leave the visitor with that. Requests for anything else keep their conditions.
+func (x *exchange) askWhole(h *fasthttp.RequestHeader) {
+	if accept, _ := x.seen.header("accept"); !strings.Contains(accept, "text/html") {
+		return
+	}
+	for _, name := range [...]string{"If-None-Match", "If-Modified-Since", "If-Range", "Range"} {
+		h.Del(name)
+	}
+}
+
 // accepts reports whether a request takes a content coding (RFC 9110, 12.5.3).
 // A coding must be named: "*" and silence count as no, which is always safe.
 func accepts(h *fasthttp.RequestHeader, coding string) bool {
@@ -180,9 +194,27 @@ func accepts(h *fasthttp.RequestHeader, coding string) bool {
 	return false
 }
 
+// relocate keeps a redirect that names the origin's own address on the site: the
+// visitor cannot, or should not, reach the origin.
+func (x *exchange) relocate(h *fasthttp.ResponseHeader) {
+	if s := x.ctx.Response.StatusCode(); s < 300 || s > 399 || s == 304 {
+		return
+	}
+	at := h.Peek("Location")
+	for _, scheme := range [...]string{"http://", "https://"} {
+		if rest, ok := bytes.CutPrefix(at, []byte(scheme)); ok {
+			if rest, ok = bytes.CutPrefix(rest, []byte(x.tenant.origin.host)); ok && (len(rest) == 0 || rest[0] == '/') && !bytes.HasPrefix(rest, []byte("//")) {
+				h.Set("Location", "/"+strings.TrimPrefix(string(rest), "/"))
+			}
+			return
+		}
+	}
+}
+
 // finishHeader makes the response's header true to what was done with its body.
 func (x *exchange) finishHeader() {
 	h := &x.ctx.Response.Header
+	x.relocate(h)
 	if x.edge.draining.Load() {
 		x.ctx.SetConnectionClose()
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -103,6 +104,45 @@ func TestTailoredHeaders(t *testing.T) {
 		}
 		if resp.ContentLength != int64(len(body)) {
 			t.Errorf("Content-Length %d, body %d", resp.ContentLength, len(body))
+		}
+	}
+}
+
+// A browser that holds the page from before is sent it anew, not "not modified".
+func TestConditions(t *testing.T) {
+	var got http.Header
+	r := newRig(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		got = req.Header.Clone()
+		html(page).ServeHTTP(w, req)
+	}))
+	conditions := []string{"If-None-Match", `"v1"`, "If-Modified-Since", "Sat, 03 Jan 2026 00:00:00 GMT", "Range", "bytes=0-3", "If-Range", `"v1"`}
+	for accept, kept := range map[string]bool{"text/html,*/*;q=0.8": false, "*/*": true, "text/css": true} {
+		r.visitor(berlin, "Accept", accept).get("/", conditions...)
+		for i := 0; i < len(conditions); i += 2 {
+			if (got.Get(conditions[i]) != "") != kept {
+				t.Errorf("Accept %s: %s is %q, kept should be %v", accept, conditions[i], got.Get(conditions[i]), kept)
+			}
+		}
+	}
+}
+
+// A redirect to the origin's own address would lead the visitor away.
+func TestRedirects(t *testing.T) {
+	r := newRig(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Location", strings.ReplaceAll(req.URL.Query().Get("to"), "ORIGIN", req.Host))
+		w.WriteHeader(302)
+	}))
+	for to, want := range map[string]string{
+		"http://ORIGIN/library/?a=b": "/library/?a=b", "http://ORIGIN": "/", "https://ORIGIN/x": "/x",
+		"/library/": "/library/", "https://elsewhere.example/x": "https://elsewhere.example/x", "http://ORIGIN@evil.example/": "",
+		"http://ORIGIN//evil.example/": "", "http://ORIGIN0/": "",
+	} {
+		if want == "" {
+			want = strings.ReplaceAll(to, "ORIGIN", r.origin.Listener.Addr().String())
+		}
+		resp, _ := r.visitor(berlin).get("/?to=" + url.QueryEscape(to))
+		if got := resp.Header.Get("Location"); got != want {
+			t.Errorf("Location %q became %q, want %q", to, got, want)
 		}
 	}
 }

@@ -185,7 +185,7 @@ var DefaultLimits = Limits{
 	Edits:       2048,
 	EditBytes:   1 << 20,
 	LogBytes:    8 << 10,
-	RunMillis:   100,
+	RunMillis:   1000,
 	InitMillis:  2000,
 	Concurrent:  64,
 }
