@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"bespoke/modules/abi"
 )
 
 // raw is an origin that speaks bytes: each connection gets the answer, then is closed.
@@ -282,15 +284,17 @@ func usage() used {
 // A policy that misbehaves costs its edits, and nothing else: the page goes
 // out as the origin sent it, with the privacy controls.
 func TestPolicyFaults(t *testing.T) {
+	emitThenTrap := join(i32(int(abi.OpText)), i32(0), i32(9), i32(9), i32(4), i32(0), i32(0), []byte{0x10, callEmit, 0x1a, 0x00})
 	for name, code := range map[string][]byte{
-		"loop":     {0x03, 0x40, 0x0c, 0x00, 0x0b}, // loop br 0 end
-		"trap":     {0x00},                         // unreachable
-		"grow":     {0x41, 0x80, 0x80, 0x04, 0x40, 0x00, 0x41, 0x7f, 0x46, 0x04, 0x40, 0x00, 0x0b},
-		"call out": {0x41, 0x01, 0x41, 0x7f, 0x41, 0x7f, 0x10, callLog}, // log from beyond the memory
+		"half done": emitThenTrap,
+		"loop":      {0x03, 0x40, 0x0c, 0x00, 0x0b}, // loop br 0 end
+		"trap":      {0x00},                         // unreachable
+		"grow":      {0x41, 0x80, 0x80, 0x04, 0x40, 0x00, 0x41, 0x7f, 0x46, 0x04, 0x40, 0x00, 0x0b},
+		"call out":  {0x41, 0x01, 0x41, 0x7f, 0x41, 0x7f, 0x10, callLog}, // log from beyond the memory
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := t.TempDir() + "/bad.wasm"
-			if err := os.WriteFile(file, module(code, nil, nil), 0o600); err != nil {
+			if err := os.WriteFile(file, module(code, []byte("#greetinghalf"), nil), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			r := newRig(t, html(page), routes(`[{path: /**, policies: [{use: "file:`+file+`"}, {use: nearby, with: {list: "#results"}}]}]`),
