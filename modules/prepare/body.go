@@ -1,36 +1,35 @@
 package prepare
 
+import (
+	"cmp"
+	"slices"
+)
+
 // A body is what the walk through one function gathers. It is used again for
 // the next.
 type body struct {
-	frames  []frame
-	regions []int64 // fuel of each
-	points  []point
-	locals  int // parameters included
-	blocks  int
-	loops   int
-	targets int  // of br_table
-	scratch bool // an operand must be kept while it is charged
+	regions
+	points   []point
+	locals   int // parameters included
+	blocks   int
+	targets  int // of br_table
+	arity    int // the most parameters and results of a block
+	passed   int // parameters and results of all calls
+	operands int // that are charged; if there are any, one local keeps them
+	exits    int // returns and branches out of the function
 }
 
-// A frame is a block that is open.
-type frame struct {
-	op     uint16 // opBlock, opLoop, opIf or, after else, opElse
-	region int    // what is charged for when the block has ended
-}
-
-// A point is where fuel is taken. For an operand, the instruction that takes it follows.
+// A point is where fuel is taken.
 type point struct {
-	at     int
-	region int    // index in regions; -1: for the operand of op
-	op     uint16 // that takes the operand
-	max    uint32 // for table.grow: what the table can have
+	at   int    // offset
+	fuel int64  // how much; 0: what the operand of op costs, which stands at this offset
+	op   uint16 // an instruction that takes a size
+	max  uint32 // for table.grow and memory.grow: more than that cannot be
 }
 
-// Fuel of instructions whose work is not one instruction's.
-const (
-	callOut = 64 // memory.grow and table.grow leave the compiled code
-)
+// callOut is what memory.grow and table.grow cost beside the growth: they
+// leave the compiled code.
+const callOut = 64
 
 // codeSection reads the code and writes it anew.
 func (d *decoder) codeSection(r *reader) {
@@ -67,19 +66,22 @@ type localGroups struct{ count, first, end int }
 // function walks through one body and fills d.body.
 func (d *decoder) function(r *reader) localGroups {
 	b := &d.body
-	*b = body{frames: b.frames[:0], regions: b.regions[:0], points: b.points[:0]}
-	b.locals = len(d.types[d.funcs[r.fn]].Params)
+	*b = body{regions: b.regions, points: b.points[:0]}
+	t := &d.types[d.funcs[r.fn]]
+	b.locals, b.arity = len(t.Params), len(t.Results)
 	g := d.locals(r)
-	b.regions = append(b.regions, 0)
-	b.points = append(b.points, point{at: r.pos})
-	b.frames = append(b.frames, frame{op: opBlock, region: 0})
-	region := 0
+	b.reset(r.pos)
 	var i instruction
 	for r.ok() && len(b.frames) > 0 {
 		d.next(r, &i)
 		if r.ok() {
-			region = d.instruction(r, &i, region)
+			d.instruction(r, &i)
 		}
+	}
+	if r.ok() {
+		b.finish()
+		b.place()
+		d.checkEffort(r)
 	}
 	return g
 }
@@ -103,30 +105,33 @@ func (d *decoder) locals(r *reader) (g localGroups) {
 	return g
 }
 
-// instruction accounts for i, read in the given region, and returns the region
-// of what follows.
-func (d *decoder) instruction(r *reader, i *instruction, region int) int {
+// instruction checks i and accounts for it.
+func (d *decoder) instruction(r *reader, i *instruction) {
 	b := &d.body
 	switch i.kind {
 	case plain:
-		if i.op == opNop {
-			return region
+		switch i.op {
+		case opNop:
+			return
+		case opReturn:
+			b.exits++
 		}
 	case blockStart:
-		return d.open(r, i, region)
+		d.open(r, i)
+		return
 	case blockElse:
-		top := &b.frames[len(b.frames)-1]
-		if top.op != opIf {
+		if !b.other(r.pos) {
 			r.refuseAt(i.at, RuleFormat, "else without if")
 		}
-		top.op = opElse
-		return top.region
+		return
 	case blockEnd:
-		region = b.frames[len(b.frames)-1].region
-		b.frames = b.frames[:len(b.frames)-1]
-		return region
+		b.close(r.pos)
+		return
 	case label:
-		b.label(r, i.at, i.x)
+		if d.label(r, i.at, i.x) {
+			b.branches++
+			d.branch(i.x, false)
+		}
 	case labels:
 		d.branchTable(r, i)
 	case local:
@@ -137,41 +142,45 @@ func (d *decoder) instruction(r *reader, i *instruction, region int) int {
 		if uint64(i.x) >= uint64(d.globals) {
 			r.refuseAt(i.at, RuleIndex, "global %d: there are %d", i.x, d.globals)
 		}
+	case function:
+		b.passed += d.types[d.funcs[i.x]].values()
+	case indirect:
+		b.passed += d.types[i.x].values()
 	case index, indexZero, twoIndexes, zero, twoZeros:
-		d.sized(r, i, region)
+		d.sized(r, i)
 	}
-	b.regions[region]++
-	return region
+	b.charge(1)
 }
 
-// open begins a block. A loop's head is a region of its own: whoever branches
-// to the loop passes it again.
-func (d *decoder) open(r *reader, i *instruction, region int) int {
+func (d *decoder) open(r *reader, i *instruction) {
 	b := &d.body
-	b.frames = append(b.frames, frame{op: i.op, region: region})
 	if b.blocks++; b.blocks > d.limits.Blocks {
 		r.refuseAt(i.at, RuleLimit, "more than %d blocks", d.limits.Blocks)
 	}
 	if len(b.frames) > d.limits.Nesting {
 		r.refuseAt(i.at, RuleLimit, "blocks nested more than %d deep", d.limits.Nesting)
 	}
-	switch i.op {
-	case opIf:
-		b.regions[region]++
-	case opLoop:
-		if b.loops++; b.loops > d.limits.Loops {
-			r.refuseAt(i.at, RuleLimit, "more than %d loops", d.limits.Loops)
-		}
-		region = len(b.regions)
-		b.regions = append(b.regions, 0)
-		b.points = append(b.points, point{at: r.pos, region: region})
+	if i.op == opIf {
+		b.charge(1)
 	}
-	return region
+	if i.x > 0 {
+		b.arity = max(b.arity, d.types[i.x-1].values())
+	}
+	b.regions.open(i.op, r.pos)
 }
 
-func (b *body) label(r *reader, at int, l uint32) {
-	if uint64(l) >= uint64(len(b.frames)) {
-		r.refuseAt(at, RuleIndex, "label %d: there are %d", l, len(b.frames))
+func (d *decoder) label(r *reader, at int, l uint32) bool {
+	if n := len(d.body.frames); r.ok() && uint64(l) >= uint64(n) {
+		r.refuseAt(at, RuleIndex, "label %d: there are %d", l, n)
+	}
+	return r.ok()
+}
+
+func (d *decoder) branch(l uint32, table bool) {
+	if b := &d.body; int(l) == len(b.frames)-1 {
+		b.exits++
+	} else {
+		b.branch(l, table)
 	}
 }
 
@@ -181,29 +190,34 @@ func (d *decoder) branchTable(r *reader, i *instruction) {
 	if b.targets += n; b.targets > d.limits.BranchTable {
 		r.refuseAt(i.at, RuleLimit, "more than %d targets of br_table", d.limits.BranchTable)
 	}
+	b.branches++
 	for range n + 1 {
-		b.label(r, i.at, r.u32())
+		l := r.u32()
+		if !d.label(r, i.at, l) {
+			return
+		}
+		d.branch(l, true)
 	}
 }
 
 // sized notes instructions whose work depends on an operand, and those that
 // change what cannot be reset.
-func (d *decoder) sized(r *reader, i *instruction, region int) {
+func (d *decoder) sized(r *reader, i *instruction) {
 	b := &d.body
-	p := point{at: i.at, region: -1, op: i.op}
+	p := point{at: i.at, op: i.op}
 	changes := ""
 	switch i.op {
 	case opMemoryGrow:
 		d.module.Grows = true
 		p.max = d.module.Memory.Max
-		b.regions[region] += callOut
+		b.charge(callOut)
 	case opMemoryFill, opMemoryCopy, opMemoryInit:
 	case opTableGrow:
 		changes = "table.grow"
 		if uint64(i.x) < uint64(len(d.tables)) {
 			p.max = d.tables[i.x].max
 		}
-		b.regions[region] += callOut
+		b.charge(callOut)
 	case opTableFill:
 		changes = "table.fill"
 	case opTableCopy:
@@ -224,6 +238,51 @@ func (d *decoder) sized(r *reader, i *instruction, region int) {
 	}
 	if p.at >= 0 {
 		b.points = append(b.points, p)
-		b.scratch = true
+		b.operands++
+	}
+}
+
+// effort estimates what a function costs an optimizing compiler. Each local,
+// and each operand of a block, is carried through each merge of the control
+// flow; some passes look at pairs of blocks, of exits or of calls out of the
+// code. The weights are fitted to functions made to be slow, each of which
+// took 1 to 4 microseconds for a unit. Real modules have 0.3 to 0.9 units a
+// byte (Go, TinyGo, Rust), and 2 without optimization (Zig).
+func (b *body) effort() int {
+	checks := len(b.points)
+	return (b.locals+b.arity)*(b.blocks+b.targets) +
+		b.blocks*b.blocks/128 +
+		b.exits*b.exits/32 +
+		checks*4 + checks*(checks+b.blocks)/32 +
+		b.operands*16 + b.operands*b.operands/16 +
+		b.passed/4
+}
+
+func (d *decoder) checkEffort(r *reader) {
+	effort := d.body.effort()
+	d.effort += effort
+	switch {
+	case effort > d.limits.Effort:
+		r.refuse(RuleLimit, "compiling the function would take %d units of effort (locals times branches), at most %d are allowed: optimize, or split it", effort, d.limits.Effort)
+	case d.effort > d.limits.Effort+r.pos:
+		r.refuse(RuleLimit, "compiling up to here would take %d units of effort (locals times branches), at most %d and one a byte are allowed: optimize", d.effort, d.limits.Effort)
+	}
+}
+
+// place merges the points of segments into those of operands, which are there.
+func (b *body) place() {
+	operands := len(b.points)
+	for i := range b.segments {
+		if s := &b.segments[i]; s.point {
+			b.points = append(b.points, point{at: s.at, fuel: max(s.rest, 1)})
+		}
+	}
+	if operands > 0 {
+		slices.SortStableFunc(b.points, func(x, y point) int {
+			if x.at != y.at {
+				return cmp.Compare(x.at, y.at)
+			}
+			return -cmp.Compare(x.fuel, y.fuel) // an operand's point stands right before its instruction
+		})
 	}
 }

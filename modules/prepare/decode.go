@@ -52,6 +52,7 @@ type decoder struct {
 	exports   int
 	bodies    int
 	custom    int // bytes
+	effort    int // of all functions so far
 	manifest  bool
 	named     map[string]struct{}
 

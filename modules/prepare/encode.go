@@ -145,28 +145,28 @@ func (b *body) write(out, data []byte, g localGroups, fuel uint32) []byte {
 	count := uint32(b.locals)
 	operand := count + 1
 	groups := g.count + 1
-	if b.scratch {
+	if b.operands > 0 {
 		groups++
 	}
 	out = appendU32(out, uint32(groups))
 	out = append(out, data[g.first:g.end]...)
 	out = append(out, 1, 0x7e)
-	if b.scratch {
+	if b.operands > 0 {
 		out = append(out, 1, 0x7f)
 	}
 	from := g.end
 	for _, p := range b.points {
 		out = append(out, data[from:p.at]...)
 		from = p.at
-		if p.region < 0 {
+		if p.fuel == 0 {
 			out = appendU32(append(out, 0x22), operand) // local.tee
 		}
 		out = appendU32(append(out, 0x23), fuel) // global.get
-		if p.region < 0 {
+		if p.fuel == 0 {
 			out = p.appendSize(out, operand)
 		} else {
 			out = append(out, 0x42) // i64.const
-			out = appendSigned(out, max(b.regions[p.region], 1))
+			out = appendSigned(out, p.fuel)
 		}
 		out = append(out, 0x7d)                   // i64.sub
 		out = appendU32(append(out, 0x22), count) // local.tee

@@ -43,6 +43,7 @@ const (
 	opIf         = 0x04
 	opElse       = 0x05
 	opEnd        = 0x0b
+	opReturn     = 0x0f
 	opTableSet   = 0x26
 	opMemoryGrow = 0x40
 
@@ -145,7 +146,7 @@ type instruction struct {
 	at   int    // offset of the opcode
 	op   uint16 // with the prefix 0xfc or 0xfd as upper byte
 	kind immediate
-	x    uint32 // first index: label, function, local, global, table
+	x    uint32 // index of a label, function, local, global, table or type; of a block's type one more
 }
 
 // next reads one instruction of a function body. Indices that the rewritten
@@ -171,7 +172,7 @@ func (d *decoder) next(r *reader, i *instruction) {
 	case function:
 		i.x = d.funcIndex(r)
 	case blockStart:
-		d.blockType(r)
+		i.x = d.blockType(r)
 	default:
 		d.rare(r, i)
 	}
@@ -199,7 +200,7 @@ func (d *decoder) rare(r *reader, i *instruction) {
 	case labels:
 		// The walk reads the labels themselves.
 	case indirect:
-		d.typeIndex(r)
+		i.x = d.typeIndex(r)
 		r.u32()
 	case oneType:
 		if n := r.u32(); r.ok() && n != 1 {
@@ -271,17 +272,23 @@ func (r *reader) refType() {
 
 // blockType reads the type of a block (core 2.0, section 5.4.1): empty, a
 // value type, or the index of a type as a signed number of 33 bits.
-func (d *decoder) blockType(r *reader) {
+// It returns one more than the index, or 0.
+func (d *decoder) blockType(r *reader) uint32 {
 	if !r.more() {
 		r.byte()
-		return
+		return 0
 	}
 	at := r.pos
 	if c := r.data[r.pos]; c == 0x40 || letter(c) != 0 {
 		r.pos++
-		return
+		return 0
 	}
-	if t := r.signed(33); r.ok() && (t < 0 || t >= int64(len(d.types))) {
+	t := r.signed(33)
+	if r.ok() && (t < 0 || t >= int64(len(d.types))) {
 		r.refuseAt(at, RuleIndex, "block of type %d: there are %d types", t, len(d.types))
 	}
+	if !r.ok() {
+		return 0
+	}
+	return uint32(t) + 1
 }

@@ -19,14 +19,16 @@ type Limits struct {
 	NameBytes   int // of one import, export or section
 	CustomBytes int // of all custom sections
 
-	// These bound what a compiler may be made to do: its time grows faster
-	// than linearly with them.
 	BodyBytes   int // of one function
 	Locals      int // of one function, parameters included
 	Nesting     int // of blocks in one function
 	Blocks      int // block, loop and if in one function
-	Loops       int // loop in one function
 	BranchTable int // targets of all br_table in one function
+
+	// Effort bounds what a compiler may be made to do, in units of about 3
+	// microseconds at worst: for one function this much; for all together this
+	// and one for each byte.
+	Effort int
 }
 
 // DefaultLimits are the limits where Options do not say.
@@ -37,7 +39,7 @@ func defaultLimits() Limits {
 		BinaryBytes: 16 << 20,
 		MemoryPages: 512, // 32 MiB
 		Types:       10_000,
-		Params:      1_000,
+		Params:      64,
 		Imports:     1_000,
 		Functions:   100_000,
 		Globals:     10_000,
@@ -50,9 +52,9 @@ func defaultLimits() Limits {
 		BodyBytes:   256 << 10,
 		Locals:      10_000,
 		Nesting:     10_000,
-		Blocks:      20_000,
-		Loops:       2_000,
+		Blocks:      10_000,
 		BranchTable: 20_000,
+		Effort:      250_000,
 	}
 }
 
@@ -81,8 +83,8 @@ func (l Limits) or() (Limits, error) {
 		{"locals", &l.Locals, &d.Locals, 50_000},
 		{"nesting", &l.Nesting, &d.Nesting, 1 << 27},
 		{"blocks", &l.Blocks, &d.Blocks, 1 << 27},
-		{"loops", &l.Loops, &d.Loops, 1 << 27},
 		{"branch table", &l.BranchTable, &d.BranchTable, 1 << 27},
+		{"effort", &l.Effort, &d.Effort, 1 << 40},
 	} {
 		if *f.value == 0 {
 			*f.value = *f.deflt

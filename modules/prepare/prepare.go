@@ -53,6 +53,8 @@ type Signature struct{ Params, Results string }
 
 func (s Signature) String() string { return "(" + s.Params + ") -> (" + s.Results + ")" }
 
+func (s *Signature) values() int { return len(s.Params) + len(s.Results) }
+
 // Imports says what may be imported: module, then name, then signature.
 type Imports map[string]map[string]Signature
 
