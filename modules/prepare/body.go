@@ -10,7 +10,6 @@ import (
 type body struct {
 	regions
 	points   []point
-	locals   int // parameters included
 	blocks   int
 	targets  int // of br_table
 	arity    int // the most parameters and results of a block
@@ -70,7 +69,8 @@ func (d *decoder) function(r *reader) localGroups {
 	t := &d.types[d.funcs[r.fn]]
 	b.locals, b.arity = len(t.Params), len(t.Results)
 	g := d.locals(r)
-	b.reset(r.pos)
+	b.reset(r.pos, b.locals)
+	b.charge(charged(t.values()))
 	var i instruction
 	for r.ok() && len(b.frames) > 0 {
 		d.next(r, &i)
@@ -138,6 +138,9 @@ func (d *decoder) instruction(r *reader, i *instruction) {
 		if uint64(i.x) >= uint64(b.locals) {
 			r.refuseAt(i.at, RuleIndex, "local %d: there are %d", i.x, b.locals)
 		}
+		if i.op != opLocalGet {
+			b.levels[b.level].sets++
+		}
 	case global:
 		if uint64(i.x) >= uint64(d.globals) {
 			r.refuseAt(i.at, RuleIndex, "global %d: there are %d", i.x, d.globals)
@@ -164,7 +167,9 @@ func (d *decoder) open(r *reader, i *instruction) {
 		b.charge(1)
 	}
 	if i.x > 0 {
-		b.arity = max(b.arity, d.types[i.x-1].values())
+		n := d.types[i.x-1].values()
+		b.arity = max(b.arity, n)
+		b.charge(charged(n))
 	}
 	b.regions.open(i.op, r.pos)
 }
@@ -177,7 +182,9 @@ func (d *decoder) label(r *reader, at int, l uint32) bool {
 }
 
 func (d *decoder) branch(l uint32, table bool) {
-	if b := &d.body; int(l) == len(b.frames)-1 {
+	b := &d.body
+	b.charge(charged(b.arity))
+	if int(l) == len(b.frames)-1 {
 		b.exits++
 	} else {
 		b.branch(l, table)

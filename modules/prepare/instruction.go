@@ -44,6 +44,7 @@ const (
 	opElse       = 0x05
 	opEnd        = 0x0b
 	opReturn     = 0x0f
+	opLocalGet   = 0x20
 	opTableSet   = 0x26
 	opMemoryGrow = 0x40
 

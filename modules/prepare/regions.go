@@ -25,6 +25,15 @@ import "math"
 // would pay for all cases at each turn. They are put where branches land in a
 // level with such a table and as much as minGroup is to be paid.
 
+// Where paths meet, a compiler moves the locals that one of them has set. What
+// is set within the group has paid for that. Moves of what is set elsewhere (in
+// a loop that was passed by, in the other cases of a dispatch) are charged
+// where the paths meet, one unit each. freeMoves of them are not, nor as many
+// values of a block or a function with parameters and results.
+const freeMoves = 32
+
+func charged(moves int) int64 { return int64(max(0, moves-freeMoves)) }
+
 // minGroup is the least that a point within a level charges. Less is more
 // precise and makes more code: a check is eight instructions.
 const minGroup = 48
@@ -40,6 +49,7 @@ type frame struct {
 type level struct {
 	segment int  // where its code goes on
 	table   bool // a br_table lands here
+	sets    int  // local.set and local.tee in it, and in the loops inside it
 }
 
 type segment struct {
@@ -70,11 +80,12 @@ type regions struct {
 	segments []segment
 	jumps    []jump
 	level    int // of what comes next
+	locals   int // of the function
 	branches int
 }
 
-func (g *regions) reset(at int) {
-	*g = regions{frames: g.frames[:0], levels: g.levels[:0], segments: g.segments[:0], jumps: g.jumps[:0]}
+func (g *regions) reset(at, locals int) {
+	*g = regions{frames: g.frames[:0], levels: g.levels[:0], segments: g.segments[:0], jumps: g.jumps[:0], locals: locals}
 	g.enter(at)
 	g.frames = append(g.frames, frame{op: opBlock, jumps: -1, other: -1})
 }
@@ -156,7 +167,12 @@ func (g *regions) other(at int) bool {
 func (g *regions) close(at int) {
 	f := g.frames[len(g.frames)-1]
 	g.frames = g.frames[:len(g.frames)-1]
-	g.level = f.level
+	if f.op == opLoop {
+		sets := g.levels[g.level].sets
+		g.levels[f.level].sets += sets
+		g.level = f.level
+		g.charge(charged(min(sets, g.locals)))
+	}
 	if f.other >= 0 {
 		g.jumps[f.other].inBlk = f.jumps
 		f.jumps = f.other
@@ -169,7 +185,11 @@ func (g *regions) close(at int) {
 func (g *regions) finish() {
 	for i := len(g.segments) - 1; i >= 0; i-- {
 		s := &g.segments[i]
+		l := &g.levels[s.level]
 		s.cost += g.paid(s)
+		if l.table {
+			s.cost += charged(min(l.sets, g.locals))
+		}
 		s.rest, s.before = s.cost, math.MaxInt
 		if s.next >= 0 {
 			n := &g.segments[s.next]
@@ -179,7 +199,7 @@ func (g *regions) finish() {
 				s.before = n.before
 			}
 		}
-		s.point = s.first || g.levels[s.level].table && s.rest >= minGroup
+		s.point = s.first || l.table && s.rest >= minGroup
 	}
 }
 

@@ -243,6 +243,24 @@ func TestDeepRecursion(t *testing.T) {
 	}
 }
 
+// TestMovesAreCharged passes by a loop that sets many locals: a compiler moves
+// them all where the paths meet, at each turn of the loop around it.
+func TestMovesAreCharged(t *testing.T) {
+	const locals, turns = 1000, 1000
+	local := func(op byte, l int) []byte { return append([]byte{op}, uleb(uint64(l))...) }
+	var sets []byte
+	for l := 1; l < locals; l++ {
+		sets = append(sets, cat(local(0x20, l), i32(3), add, local(0x21, l))...)
+	}
+	b := one(strings.Repeat("i", locals), i32(turns), set(0),
+		loop, i32(0), []byte{0x04, 0x40}, loop, sets, end, end, get(0), i32(1), sub, tee(0), brIf(0), end)
+	m := instantiate(t, must(t, b.bytes(), prepare.Options{}).Code)
+	const turn = 2 + 5 + (locals - 1 - 32)
+	if got, want := spent(t, m, "run"), int64(2+turns*turn+(locals-32)); got != want {
+		t.Errorf("%d units, want %d", got, want)
+	}
+}
+
 // TestGuestCannotReachFuel refuses code that names what is added: it would be
 // valid only after it.
 func TestGuestCannotReachFuel(t *testing.T) {
