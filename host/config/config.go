@@ -53,6 +53,7 @@ type Limits struct {
 	OriginTimeout        time.Duration // origin_timeout: until the header of an origin's answer
 
 	OriginConns int // origin_conns: connections to one origin
+	Connections int // connections: of visitors, at the same time
 
 	// Policy holds limits.policy: binary, memory, edits, edit_bytes, log_bytes,
 	// time, init_time and concurrent.
@@ -71,6 +72,7 @@ func DefaultLimits() Limits {
 		OriginConnectTimeout: 3 * time.Second,
 		OriginTimeout:        30 * time.Second,
 		OriginConns:          512,
+		Connections:          20000,
 		Policy:               abi.DefaultLimits,
 	}
 }

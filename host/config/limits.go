@@ -30,6 +30,11 @@ func (d *decoder) limits(n *node, l *Limits) {
 		wait("idle_timeout", &l.IdleTimeout),
 		wait("origin_connect_timeout", &l.OriginConnectTimeout),
 		wait("origin_timeout", &l.OriginTimeout),
+		{"connections", false, func(n *node) {
+			if v, ok := d.count(n, "connections", 1<<20); ok {
+				l.Connections = v
+			}
+		}},
 		{"origin_conns", false, func(n *node) {
 			if v, ok := d.count(n, "origin_conns", 65536); ok {
 				l.OriginConns = v

@@ -42,17 +42,15 @@ func (a *Admin) Serve() error { return a.server.Serve(a.listener) }
 func (a *Admin) Close(ctx context.Context) error { return a.server.ShutdownWithContext(ctx) }
 
 func (a *Admin) handle(ctx *fasthttp.RequestCtx) {
-	ctx.SetContentType("text/plain; charset=utf-8")
-	ctx.Response.Header.Set("Cache-Control", "no-store")
-	if !ctx.IsGet() && !ctx.IsHead() {
-		ctx.Response.Header.Set("Allow", "GET, HEAD")
+	switch {
+	case !ctx.IsGet() && !ctx.IsHead():
 		ctx.Error("This address takes GET.\n", fasthttp.StatusMethodNotAllowed)
-		return
-	}
-	switch string(ctx.Path()) {
-	case "/healthz":
+		ctx.Response.Header.Set("Allow", "GET, HEAD")
+	case string(ctx.Path()) == "/healthz":
+		ctx.SetContentType("text/plain; charset=utf-8")
 		ctx.SetBodyString("ok\n")
 	default:
 		ctx.Error("There is /healthz here.\n", fasthttp.StatusNotFound)
 	}
+	ctx.Response.Header.Set("Cache-Control", "no-store")
 }

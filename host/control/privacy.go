@@ -95,7 +95,7 @@ func (p *Privacy) Answer(r Request, v Visit) Answer {
 	case r.Path == PathStyle && (r.Method == "GET" || r.Method == "HEAD"):
 		return Answer{Status: 200, ContentType: "text/css; charset=utf-8", Body: p.style}
 	case r.Path == PathPrivacy && (r.Method == "GET" || r.Method == "HEAD"):
-		return p.show(200, v, saved(r.Query), "")
+		return p.shown(r, v)
 	case r.Path == PathPrivacy && r.Method == "POST":
 		return p.post(r, v)
 	case r.Path == PathPrivacy || r.Path == PathStyle:
@@ -126,7 +126,13 @@ func (p *Privacy) post(r Request, v Visit) Answer {
 	if names, ok := form["name"]; ok {
 		name, err := profile.ParseName(names[len(names)-1])
 		if err != nil {
-			return p.show(400, v, "", "Your name was not saved: "+err.Error()+".")
+			saved := ""
+			if choice != nil {
+				saved = "Your choice is saved." // a refusal never depends on a name
+			}
+			a := p.show(400, v, saved, "Your name was not saved: "+err.Error()+".")
+			a.Choice = choice
+			return a
 		}
 		changed := v.Preferences
 		changed.Name = name
@@ -187,14 +193,18 @@ func chosen(form url.Values, v Visit) (*consent.Choice, error) {
 	return c, nil
 }
 
-func saved(query string) string {
-	switch query {
-	case "saved=choice":
-		return "Your choice is saved. It holds from the next page on."
-	case "saved=name":
-		return "Saved. It holds from the next page on."
+// shown answers a visit to the page. A form that was saved leads back here; only
+// a choice that came back with the request was kept.
+func (p *Privacy) shown(r Request, v Visit) Answer {
+	switch {
+	case r.Query == "saved=choice" && !v.Decision.ChosenAt.IsZero():
+		return p.show(200, v, "Your choice is saved. It holds from the next page on.", "")
+	case r.Query == "saved=choice":
+		return p.show(200, v, "", "Your browser did not keep the choice. Cookies may be blocked, or this page did not come over HTTPS.")
+	case r.Query == "saved=name":
+		return p.show(200, v, "Saved. It holds from the next page on.", "")
 	}
-	return ""
+	return p.show(200, v, "", "")
 }
 
 func text(status int, s string) Answer {

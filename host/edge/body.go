@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/andybalholm/brotli"
@@ -81,6 +82,18 @@ func (b *body) decode() error {
 		return nil
 	}
 	b.src = b.origin
+	if b.from != identity {
+		// An origin may call an empty body coded.
+		var first [1]byte
+		if n, err := io.ReadFull(b.origin, first[:]); n == 0 {
+			if err == io.EOF {
+				b.src = strings.NewReader("")
+				return nil
+			}
+			return err
+		}
+		b.origin = io.MultiReader(bytes.NewReader(first[:]), b.origin)
+	}
 	switch b.from {
 	case gzipped:
 		if b.gzr == nil {
@@ -119,6 +132,7 @@ func (b *body) page() (text []byte, ok bool) {
 			var n int
 			n, b.err = b.src.Read(b.head[len(b.head):cap(b.head)])
 			b.head = b.head[:len(b.head)+n]
+			b.err = b.ended(b.err)
 		}
 		b.all = b.err == io.EOF
 		b.late, b.err = b.err, nil // told again when the head has been rewritten
@@ -137,7 +151,16 @@ func (b *body) read() ([]byte, error) {
 		return nil, b.late
 	}
 	n, err := b.src.Read(b.in)
-	return b.in[:n], err
+	return b.in[:n], b.ended(err)
+}
+
+// ended makes what follows the end of a gzip stream, and is no other, its end:
+// some origins pad, and browsers take it.
+func (b *body) ended(err error) error {
+	if b.from == gzipped && errors.Is(err, kgzip.ErrHeader) {
+		return io.EOF
+	}
+	return err
 }
 
 // start connects decoder, rewriter and encoder.

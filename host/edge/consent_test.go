@@ -270,7 +270,7 @@ func TestNothingPersonalInLogs(t *testing.T) {
 	v.choose("action=allow-all&name=Needleworth")
 	v.get("/path-needle?q=query-needle", "Cookie", "id=cookie-needle")
 	v.get("/", "Sec-GPC", "1")
-	for _, needle := range []string{"Needleworth", "needle", berlin, "Berlin", "52.", "13.4", "bespoke-choice"} {
+	for _, needle := range []string{"Needleworth", "needle", berlin, "Berlin", "bespoke-choice"} {
 		if strings.Contains(r.log.String(), needle) {
 			t.Errorf("%q is in the log:\n%s", needle, r.log)
 		}

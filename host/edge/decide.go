@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"bytes"
+
 	"bespoke/geo"
 	"bespoke/host/consent"
 	"bespoke/modules/abi"
@@ -32,12 +34,14 @@ func precision(d *consent.Decision) geo.Precision {
 	return geo.None
 }
 
-// hasLine reports whether any line of a request header is exactly value.
+// hasLine reports whether a request header has a value, on a line of its own or
+// in a line that a proxy joined of several (RFC 9110, 5.3).
 func (x *exchange) hasLine(name []byte, value string) bool {
-	h := &x.ctx.Request.Header
-	for _, v := range h.PeekAll(string(name)) {
-		if string(v) == value {
-			return true
+	for _, line := range x.ctx.Request.Header.PeekAll(string(name)) {
+		for v := range bytes.SplitSeq(line, []byte(",")) {
+			if string(bytes.TrimSpace(v)) == value {
+				return true
+			}
 		}
 	}
 	return false

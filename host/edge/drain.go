@@ -12,14 +12,15 @@ import (
 // A drainable is a listener whose backlog can be emptied before it is closed.
 type drainable struct {
 	net.Listener
-	draining atomic.Bool
-	drained  chan struct{} // closed when Accept found the backlog empty
-	closed   chan struct{} // closed by Close
-	once     sync.Once
+	writeLimit time.Duration // of each connection
+	draining   atomic.Bool
+	drained    chan struct{} // closed when Accept found the backlog empty
+	closed     chan struct{} // closed by Close
+	once       sync.Once
 }
 
-func newDrainable(ln net.Listener) *drainable {
-	return &drainable{Listener: ln, drained: make(chan struct{}), closed: make(chan struct{})}
+func newDrainable(ln net.Listener, writeLimit time.Duration) *drainable {
+	return &drainable{Listener: ln, writeLimit: writeLimit, drained: make(chan struct{}), closed: make(chan struct{})}
 }
 
 // drainTail is how long Accept waits for one more connection while draining.
@@ -28,12 +29,23 @@ const drainTail = 10 * time.Millisecond
 // Accept returns the next connection. While draining, once the backlog is
 // empty, it closes the listener's socket and returns only after Close.
 func (d *drainable) Accept() (net.Conn, error) {
+	tried := false
 	for {
 		c, err := d.Listener.Accept()
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return c, err
+		if err == nil {
+			return &visitorConn{Conn: c, limit: d.writeLimit}, nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, err
 		}
 		if !d.draining.Load() {
+			continue
+		}
+		// A deadline that has passed already fails without a look at the
+		// backlog. Only one that was waited for says that it is empty.
+		if !tried {
+			tried = true
+			d.Listener.(deadliner).SetDeadline(time.Now().Add(drainTail))
 			continue
 		}
 		d.Listener.Close()
@@ -43,9 +55,29 @@ func (d *drainable) Accept() (net.Conn, error) {
 	}
 }
 
+type deadliner interface{ SetDeadline(time.Time) error }
+
+// A visitorConn gives each write its own time, so that a long answer may take
+// as long as the visitor keeps taking it.
+type visitorConn struct {
+	net.Conn
+	limit time.Duration
+	by    time.Time
+}
+
+func (v *visitorConn) Write(b []byte) (int, error) {
+	if now := time.Now(); v.by.Sub(now) < v.limit {
+		v.by = now.Add(v.limit + v.limit/4) // see patient.soon
+		if err := v.Conn.SetWriteDeadline(v.by); err != nil {
+			return 0, err
+		}
+	}
+	return v.Conn.Write(b)
+}
+
 // drain makes Accept hand out what is left, and returns when that is done.
 func (d *drainable) drain() {
-	l, ok := d.Listener.(interface{ SetDeadline(time.Time) error })
+	l, ok := d.Listener.(deadliner)
 	if !ok || !d.draining.CompareAndSwap(false, true) {
 		return
 	}

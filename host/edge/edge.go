@@ -47,6 +47,12 @@ type Edge struct {
 	now      func() time.Time
 	zones    zones
 	draining atomic.Bool
+	stop     sync.Once
+	uploads  atomic.Int64 // bytes of request bodies that are held
+
+	// ctx is what policies run under and logs are written under. It is not the
+	// request's: fasthttp ends and reuses that while it may still be looked at.
+	ctx context.Context
 
 	listenersMu sync.Mutex
 	listeners   []*drainable // guarded by listenersMu
@@ -65,7 +71,7 @@ func New(c Config) (*Edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Edge{sealer: c.Sealer, privacy: privacy, log: c.Log, now: c.Now}
+	e := &Edge{ctx: context.Background(), sealer: c.Sealer, privacy: privacy, log: c.Log, now: c.Now}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -85,11 +91,12 @@ func New(c Config) (*Edge, error) {
 
 		ReadBufferSize:     l.HeaderBytes,
 		MaxRequestBodySize: l.RequestBodyBytes,
+		StreamRequestBody:  true, // so that memory follows what came, not what was announced
+		Concurrency:        l.Connections,
 		ReadTimeout:        l.ReadTimeout,
-		WriteTimeout:       l.WriteTimeout,
 		IdleTimeout:        l.IdleTimeout,
 
-		// What the origin says is passed on, and nothing is added to it.
+		// What the origin says is passed on (but Date, which fasthttp writes).
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
 		DisablePreParseMultipartForm: true, // bodies pass as they are
@@ -100,7 +107,7 @@ func New(c Config) (*Edge, error) {
 
 // Serve answers requests from ln until Shutdown. It returns nil after Shutdown.
 func (e *Edge) Serve(ln net.Listener) error {
-	d := newDrainable(ln)
+	d := newDrainable(ln, e.current.Load().site.Limits.WriteTimeout)
 	e.listenersMu.Lock()
 	e.listeners = append(e.listeners, d)
 	e.listenersMu.Unlock()
@@ -159,7 +166,7 @@ func (e *Edge) Shutdown(ctx context.Context) error {
 	e.listenersMu.Unlock()
 	e.wait(ctx, drainGrace, func() bool { return e.server.GetOpenConnectionsCount() == 0 })
 	err := e.server.ShutdownWithContext(ctx)
-	e.current.Load().release()
+	e.stop.Do(func() { e.current.Load().release() })
 	if err != nil {
 		return fmt.Errorf("shut down: %d connections still open: %w", e.server.GetOpenConnectionsCount(), err)
 	}
@@ -185,12 +192,8 @@ func (e *Edge) wait(ctx context.Context, limit time.Duration, done func() bool) 
 	}
 }
 
-// quiet passes the server's own complaints on at debug level: they are about
-// what clients send, and may quote it.
+// quiet counts the server's own complaints without repeating them: they quote
+// what clients send, and their addresses.
 type quiet struct{ log *slog.Logger }
 
-func (q quiet) Printf(format string, args ...any) {
-	if q.log.Enabled(context.Background(), slog.LevelDebug) {
-		q.log.Debug("connection", "detail", fmt.Sprintf(format, args...))
-	}
-}
+func (q quiet) Printf(string, ...any) { q.log.Debug("a connection was closed on an error") }

@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -21,48 +23,66 @@ type exchange struct {
 	snap  *snapshot
 	began time.Time
 
-	host   []byte // lower case, no port; valid while the request is
-	local  bool   // the host is this machine, as in development
-	path   string // decoded and normalized, for routes and policies
-	tenant *tenant
-	route  *route
-	seen   visible // what policies may see of the request
+	host      []byte // lower case, no port; valid while the request is
+	local     bool   // the host is this machine, as in development
+	path      string // decoded and normalized, for routes and policies
+	unchunked bool   // the visitor speaks HTTP/1.0, and knows no chunks
+	tenant    *tenant
+	route     *route
+	seen      visible // what policies may see of the request
 
 	trusted     bool      // the peer is a trusted proxy
 	place       geo.Place // as far as the decision grants; the rest is gone
 	decision    consent.Decision
 	preferences profile.Preferences
 
-	in       *fasthttp.Response // the origin's answer
-	edits    []edit             // what policies emitted, in order
-	failed   int                // policies whose run failed
-	located  bool               // some policy was given a place
-	body     *body              // how the body is rewritten; nil: it passes
-	applied  int                // edits of the body that took effect
-	streamed bool               // the body is written after the handler returns
-	scratch  []byte             // for values of headers
-}
-
-// An edit is one that a policy emitted and the host accepted.
-type edit struct {
-	abi.Edit
-	policy *policy
+	in        *fasthttp.Response // the origin's answer
+	edits     []abi.Edit         // what policies emitted, in order
+	failed    int                // policies whose run failed
+	located   bool               // some policy was given a place
+	body      *body              // how the body is rewritten; nil: it passes
+	late      fault              // why a body did not go out whole
+	uploading int64              // bytes of the upload budget that it holds
+	applied   int                // edits of the body that took effect
+	streamed  bool               // the body is written after the handler returns
+	scratch   []byte             // for values of headers
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 // handle is the life of a response.
 func (e *Edge) handle(ctx *fasthttp.RequestCtx) {
+	snap := e.acquire()
+	if snap == nil {
+		stopping.answer(ctx)
+		return
+	}
 	x := exchanges.Get().(*exchange)
-	x.edge, x.ctx, x.snap, x.began = e, ctx, e.acquire(), e.now()
-	f := x.run()
+	x.edge, x.ctx, x.snap, x.began = e, ctx, snap, e.now()
+	f := x.runSafely()
 	if f != noFault {
 		f.answer(ctx)
+	}
+	if e.draining.Load() {
+		ctx.SetConnectionClose()
 	}
 	if !x.streamed { // else it ends with its body
 		x.record(f)
 		x.end()
 	}
+}
+
+// runSafely turns a panic, which would end the process for every site, into a
+// fault. What it says may quote a visitor, so only where it happened is logged.
+func (x *exchange) runSafely() (f fault) {
+	defer func() {
+		if r := recover(); r != nil {
+			x.edge.log.LogAttrs(x.edge.ctx, slog.LevelError, "panic", slog.String("at", string(debug.Stack())))
+			x.streamed, x.body = false, nil // it may be broken
+			f = internal
+		}
+	}()
+	return x.run()
 }
 
 // end gives back all that the exchange held. Nothing of it may be used after.
@@ -71,8 +91,12 @@ func (x *exchange) end() {
 		fasthttp.ReleaseResponse(x.in)
 	}
 	x.snap.release()
+	x.edge.uploads.Add(-x.uploading)
+	if b := x.body; b != nil {
+		b.close()
+	}
 	edits := x.edits
-	clear(edits) // they hold what a policy made of this visitor's data
+	clear(edits[:cap(edits)]) // they hold what a policy made of this visitor's data
 	*x = exchange{edits: edits[:0], scratch: x.scratch[:0]}
 	exchanges.Put(x)
 }
@@ -84,8 +108,11 @@ func (x *exchange) run() fault {
 	if f := x.findTenant(); f != noFault {
 		return f
 	}
+	if f := x.takeBody(); f != noFault {
+		return f
+	}
 
-	// 2. Where is the visitor? The address is dropped here.
+	// 2. Where is the visitor? No later phase looks at the address.
 	whole := x.findPlace()
 
 	// 3. What did the visitor grant? What they did not is dropped here.
@@ -114,6 +141,9 @@ func (x *exchange) run() fault {
 	// 7. What do policies want of the response?
 	if x.rewritable() {
 		x.openBody()
+		if x.route.page {
+			x.body.page()
+		}
 		if x.route.response {
 			x.runPolicies(abi.OnResponse)
 		}

@@ -23,6 +23,9 @@ const (
 	originDown
 	originSlow
 	originBad
+	originBusy
+	badVersion
+	stopping
 	internal
 )
 
@@ -43,6 +46,9 @@ var faults = [...]faultRow{
 	originDown:     {"origin", "down", 502, "The site cannot be reached. Please try again in a moment."},
 	originSlow:     {"origin", "slow", 504, "The site took too long to answer. Please try again in a moment."},
 	originBad:      {"origin", "malformed", 502, "The site gave an answer that cannot be understood."},
+	originBusy:     {"origin", "busy", 503, "The site is very busy. Please try again in a moment."},
+	badVersion:     {"visitor", "version", 505, "Only HTTP/1.0 and HTTP/1.1 are served here."},
+	stopping:       {"internal", "stopping", 503, "This server is stopping. Please try again in a moment."},
 	internal:       {"internal", "internal", 500, "Something went wrong here. Please try again in a moment."},
 }
 
@@ -50,6 +56,9 @@ var faults = [...]faultRow{
 func (f fault) answer(ctx *fasthttp.RequestCtx) {
 	row := &faults[f]
 	ctx.Response.Reset()
+	if ctx.Request.IsBodyStream() {
+		ctx.SetConnectionClose() // what is left of the body is not waited for
+	}
 	ctx.Response.SetStatusCode(row.status)
 	h := &ctx.Response.Header
 	h.SetContentType("text/plain; charset=utf-8")
@@ -76,5 +85,5 @@ func (e *Edge) malformed(ctx *fasthttp.RequestCtx, err error) {
 	}
 	f.answer(ctx)
 	ctx.SetConnectionClose()
-	e.log.LogAttrs(ctx, slog.LevelDebug, "refused", slog.String("fault", faults[f].name), slog.Int("status", faults[f].status))
+	e.log.LogAttrs(e.ctx, slog.LevelDebug, "refused", slog.String("fault", faults[f].name), slog.Int("status", faults[f].status))
 }

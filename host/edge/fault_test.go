@@ -185,7 +185,7 @@ func TestVisitorFaults(t *testing.T) {
 		status        int
 	}{
 		{"header too large", "GET / HTTP/1.1\r\nHost: shop.localhost\r\nX: " + strings.Repeat("x", 8000) + "\r\n\r\n", 431},
-		{"body too large", "POST / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 100000\r\n\r\n", 413},
+		{"body too large", "POST / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 20000), 413},
 		{"chunked body too large", "POST / HTTP/1.1\r\nHost: shop.localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("8000\r\n"+strings.Repeat("x", 0x8000)+"\r\n", 4) + "0\r\n\r\n", 413},
 		{"slow header", "GET / HTTP/1.1\r\nHost: sh", 408},
 		{"slow body", "POST / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 100\r\n\r\nabc", 408},
@@ -421,5 +421,203 @@ func TestReloadUnderLoad(t *testing.T) {
 	wg.Wait()
 	if f := failed.Load(); f != nil {
 		t.Errorf("an exchange failed: %v", f)
+	}
+}
+
+// speaker is an origin that answers each request on a kept connection with what
+// answer says, byte for byte.
+func speaker(t testing.TB, answer func(c net.Conn, r *http.Request)) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				b := bufio.NewReader(c)
+				for {
+					r, err := http.ReadRequest(b)
+					if err != nil {
+						return
+					}
+					io.Copy(io.Discard, r.Body)
+					answer(c, r)
+				}
+			}()
+		}
+	}()
+	return ln.Addr().String()
+}
+
+// What an origin sends beyond its answer is never taken for the next visitor's.
+func TestNoAnswerReachesAnother(t *testing.T) {
+	for name, extra := range map[string]string{
+		"bytes after the body":     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON",
+		"a body where none may be": "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON",
+		"a switch of protocols":    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil, routes("[]"), originAt(speaker(t, func(c net.Conn, req *http.Request) {
+				if req.URL.Path == "/evil" {
+					head, tail, _ := strings.Cut(extra, "HTTP/1.1 200 OK\r\nContent-Length: 6")
+					io.WriteString(c, head)
+					time.Sleep(5 * time.Millisecond) // in a segment of its own
+					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 6"+tail)
+					return
+				}
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+			})))
+			for range 20 {
+				r.visitor(berlin).get("/evil")
+				time.Sleep(10 * time.Millisecond)
+				if _, body := r.visitor(sanFrancisco).get("/"); strings.Contains(body, "POISON") {
+					t.Fatalf("a visitor got %q", body)
+				}
+			}
+		})
+	}
+}
+
+// A POST is not lost because the origin closed a kept connection meanwhile, and
+// never sent twice.
+func TestStaleConnections(t *testing.T) {
+	var posts atomic.Int64
+	r := newRig(t, nil, routes("[]"), originAt(speaker(t, func(c net.Conn, req *http.Request) {
+		posts.Add(1)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		c.Close() // without a word
+	})))
+	v := r.visitor(berlin)
+	for i := range 20 {
+		if resp, _ := v.do("POST", "/", strings.NewReader("x")); resp.StatusCode != 200 {
+			t.Fatalf("POST %d: %s", i, resp.Status)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if n := posts.Load(); n != 20 {
+		t.Errorf("the origin got %d of 20 POSTs", n)
+	}
+}
+
+// Memory follows what came, not what a header announced.
+func TestAnnouncedBodies(t *testing.T) {
+	r := newRig(t, html(page), extra("limits: {read_timeout: 20s}"))
+	r.visitor(berlin).get("/")
+	before := usage()
+	for range 64 {
+		c, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 16000000\r\n\r\n")
+	}
+	time.Sleep(300 * time.Millisecond)
+	if after := usage(); after.heap > before.heap+16<<20 {
+		t.Errorf("64 headers took %d MiB", (after.heap-before.heap)>>20)
+	}
+}
+
+func TestUploads(t *testing.T) {
+	r := newRig(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		n, err := io.Copy(io.Discard, req.Body)
+		w.Header().Set("Content-Type", "text/plain")
+		fmt.Fprint(w, n, err, len(req.Trailer), req.Header["X-User"])
+	}), extra("limits: {request_body_bytes: 1MiB}"))
+	v := r.visitor(berlin)
+	for _, size := range []int{0, 1, freeUpload, freeUpload + 1, 500000, 1 << 20} {
+		for name, body := range map[string]io.Reader{
+			"measured": strings.NewReader(strings.Repeat("x", size)),
+			"chunked":  io.MultiReader(strings.NewReader(strings.Repeat("x", size))),
+		} {
+			resp, got := v.do("POST", "/", body)
+			if want := fmt.Sprint(size, nil, 0, []string(nil)); resp.StatusCode != 200 || got != want {
+				t.Errorf("%d bytes, %s: %s %q, want %q", size, name, resp.Status, got, want)
+			}
+		}
+	}
+	for name, body := range map[string]io.Reader{
+		"measured": strings.NewReader(strings.Repeat("x", 1<<20+1)),
+		"chunked":  io.MultiReader(strings.NewReader(strings.Repeat("x", 1<<20+1))),
+	} {
+		req, _ := http.NewRequest("POST", r.url, body)
+		req.Host = "shop.localhost"
+		resp, err := v.client.Do(req)
+		if err == nil && resp.StatusCode != 413 {
+			t.Errorf("over the limit, %s: %s", name, resp.Status)
+		}
+		if err == nil {
+			resp.Body.Close()
+		}
+	}
+	// A trailer field never becomes a header field.
+	c, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "POST / HTTP/1.1\r\nHost: shop.localhost\r\nTransfer-Encoding: chunked\r\nTrailer: X-User\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\nX-User: admin\r\n\r\n")
+	all, _ := io.ReadAll(c)
+	if !strings.HasSuffix(string(all), fmt.Sprint(3, nil, 0, []string(nil))) {
+		t.Errorf("the origin saw %s", all[max(0, len(all)-60):])
+	}
+}
+
+// What only a policy's header edits made is one visitor's alone, too.
+func TestHeaderEditsArePrivate(t *testing.T) {
+	code := join(i32(int(abi.OpSetHeader)), i32(0), i32(6), i32(6), i32(4), i32(0), i32(0), []byte{0x10, callEmit, 0x1a})
+	file := t.TempDir() + "/header.wasm"
+	policy := module(code, []byte("X-Cityhere"), nil)
+	// As a request policy: the export's name is as long.
+	policy = bytes.Replace(policy, []byte("\x0bon_response"), []byte("\x0aon_request"), 1)
+	i := bytes.Index(policy, []byte("\x0aon_request")) - len("\x02\x06memory\x02\x00") - 1
+	policy[i]-- // the section is a byte shorter
+	if err := os.WriteFile(file, policy, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "public, max-age=600")
+		w.Header().Set("Surrogate-Control", "max-age=600")
+		w.Header().Set("ETag", `"v1"`)
+		io.WriteString(w, "{}")
+	}), routes(`[{path: /**, policies: [{use: "file:`+file+`"}]}]`))
+	for _, method := range []string{"GET", "HEAD"} {
+		resp, _ := r.visitor(sanFrancisco).do(method, "/", nil)
+		if resp.Header.Get("X-City") != "here" || resp.Header.Get("Cache-Control") != "private, no-store" || resp.Header.Get("ETag") != "" || resp.Header.Get("Surrogate-Control") != "" {
+			t.Errorf("%s: %v", method, resp.Header)
+		}
+	}
+}
+
+// Hosts and targets that name two sites, or none.
+func TestHostConfusion(t *testing.T) {
+	r := newRig(t, html(page))
+	for request, want := range map[string]int{
+		"GET http://shop.localhost/ HTTP/1.1\r\nHost: shop.localhost\r\n\r\n":                                         200,
+		"GET http://shop.localhost/ HTTP/1.1\r\nHost: evil.test\r\n\r\n":                                              400,
+		"GET //shop.localhost/x://y HTTP/1.1\r\nHost: evil.test\r\n\r\n":                                              421,
+		"GET / HTTP/1.1\r\nHost: a:b@shop.localhost\r\n\r\n":                                                          400,
+		"GET / HTTP/1.1\r\nHost: shop.localhost/\r\n\r\n":                                                             400,
+		"GET / HTTP/9.7\r\nHost: shop.localhost\r\n\r\n":                                                              505,
+		"POST / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": 400,
+	} {
+		c, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, request)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		c.Close()
+		if err != nil || resp.StatusCode != want && !(want == 421 && resp.StatusCode == 400) {
+			t.Errorf("%q: %v %v, want %d", request, resp, err, want)
+		}
 	}
 }

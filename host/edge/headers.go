@@ -2,6 +2,8 @@ package edge
 
 import (
 	"bytes"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -42,6 +44,7 @@ var (
 	nameForwardedHost  = []byte("X-Forwarded-Host")
 	nameForwardedProto = []byte("X-Forwarded-Proto")
 	nameRealIP         = []byte("X-Real-Ip")
+	nameExpect         = []byte("Expect")
 	nameGPC            = []byte("Sec-Gpc")
 	nameDNT            = []byte("Dnt")
 
@@ -115,6 +118,9 @@ func (x *exchange) prepareRequest() {
 		h.DelBytes(nameForwarded)
 		h.DelBytes(nameRealIP)
 	}
+	h.DelBytes(nameExpect) // answered here
+	h.SetProtocol("HTTP/1.1")
+	h.SetNoDefaultContentType(true)
 	x.ctx.Request.UseHostHeader = true
 	if !x.tenant.keep {
 		h.SetHost(x.tenant.origin.host)
@@ -138,11 +144,46 @@ func (x *exchange) prepareRequest() {
 // withholdCookies takes our own cookies out of what the origin gets: they are
 // between the visitor and the edge.
 func (x *exchange) withholdCookies(h *fasthttp.RequestHeader) {
-	if !bytes.Contains(h.PeekCanonical(nameCookie), []byte("bespoke-")) && len(h.PeekAll("Cookie")) < 2 {
-		return // the header passes byte for byte
+	if len(h.PeekCanonical(nameCookie)) == 0 {
+		return
 	}
-	h.DelCookie(x.cookieName(useChoice))
-	h.DelCookie(x.cookieName(usePreferences))
+	empty := true
+	for _, line := range h.PeekAll("Cookie") {
+		x.blank(line)
+		empty = empty && len(bytes.TrimSpace(line)) == 0
+	}
+	if empty {
+		h.DelBytes(nameCookie)
+	}
+}
+
+// blank takes our cookies out of one line, in place: what is left moves up, and
+// blanks, which end no value, fill the end. Setting the header instead would
+// make fasthttp parse and write anew the site's own cookies, and lose some.
+func (x *exchange) blank(line []byte) {
+	if !bytes.Contains(line, []byte("bespoke-")) {
+		return
+	}
+	kept := 0
+	for rest, more := line, true; more; {
+		var pair []byte
+		pair, rest, more = bytes.Cut(rest, []byte(";"))
+		name, _, _ := bytes.Cut(pair, []byte("="))
+		switch string(bytes.TrimSpace(name)) {
+		case x.cookieName(useChoice), x.cookieName(usePreferences):
+			continue
+		}
+		if kept == 0 {
+			pair = bytes.TrimLeft(pair, " ")
+		} else {
+			line[kept] = ';'
+			kept++
+		}
+		kept += copy(line[kept:], pair)
+	}
+	for i := kept; i < len(line); i++ {
+		line[i] = ' '
+	}
 }
 
 // limitEncodings asks the origin only for content codings that both the
@@ -179,16 +220,21 @@ func (x *exchange) askWhole(h *fasthttp.RequestHeader) {
 }
 
 // accepts reports whether a request takes a content coding (RFC 9110, 12.5.3).
-// A coding must be named: "*" and silence count as no, which is always safe.
+// A coding must be named: "*" and silence count as no, which is always safe, and
+// so does a weight that cannot be read.
 func accepts(h *fasthttp.RequestHeader, coding string) bool {
 	for _, line := range h.PeekAll("Accept-Encoding") {
 		for item := range bytes.SplitSeq(line, []byte(",")) {
-			name, params, _ := bytes.Cut(item, []byte(";"))
+			name, params, weighed := bytes.Cut(item, []byte(";"))
 			if !bytes.EqualFold(bytes.TrimSpace(name), []byte(coding)) {
 				continue
 			}
-			q := bytes.TrimPrefix(bytes.TrimSpace(params), []byte("q="))
-			return len(bytes.Trim(q, "0.")) > 0 || len(q) == 0
+			if !weighed {
+				return true
+			}
+			key, value, _ := bytes.Cut(params, []byte("="))
+			q, err := strconv.ParseFloat(string(bytes.TrimSpace(value)), 64)
+			return err == nil && q > 0 && bytes.EqualFold(bytes.TrimSpace(key), []byte("q"))
 		}
 	}
 	return false
@@ -200,24 +246,23 @@ func (x *exchange) relocate(h *fasthttp.ResponseHeader) {
 	if s := x.ctx.Response.StatusCode(); s < 300 || s > 399 || s == 304 {
 		return
 	}
-	at := h.Peek("Location")
-	for _, scheme := range [...]string{"http://", "https://"} {
-		if rest, ok := bytes.CutPrefix(at, []byte(scheme)); ok {
-			if rest, ok = bytes.CutPrefix(rest, []byte(x.tenant.origin.host)); ok && (len(rest) == 0 || rest[0] == '/') && !bytes.HasPrefix(rest, []byte("//")) {
-				h.Set("Location", "/"+strings.TrimPrefix(string(rest), "/"))
-			}
-			return
-		}
+	at, err := url.Parse(string(h.Peek("Location")))
+	if err != nil || at.Scheme != x.tenant.origin.scheme || at.Host != x.tenant.origin.host || at.User != nil || at.Host == string(x.ctx.Host()) {
+		return
 	}
+	at.Scheme, at.Host = "http", string(x.ctx.Host())
+	if x.secure() {
+		at.Scheme = "https"
+	}
+	h.Set("Location", at.String())
 }
 
-// finishHeader makes the response's header true to what was done with its body.
+// finishHeader makes the response's header true to what was done.
 func (x *exchange) finishHeader() {
 	h := &x.ctx.Response.Header
+	h.SetProtocol([]byte("HTTP/1.1"))
 	x.relocate(h)
-	if x.edge.draining.Load() {
-		x.ctx.SetConnectionClose()
-	}
+	tailored := x.body != nil
 	for i := range x.edits {
 		switch e := &x.edits[i]; e.Op {
 		case abi.OpSetHeader:
@@ -226,13 +271,20 @@ func (x *exchange) finishHeader() {
 			h.Add(e.Target, e.A)
 		case abi.OpRemoveHeader:
 			h.Del(e.Target)
+		case abi.OpUpstreamHeader, abi.OpUpstreamPath:
+		default:
+			continue
 		}
+		tailored = true // by a policy, and so perhaps by what it read
 	}
-	if x.body == nil {
-		return
+	if tailored {
+		keepPrivate(h)
 	}
-	// The page is this visitor's alone, and none of the origin's statements
-	// about its bytes holds any more.
+}
+
+// keepPrivate marks an answer as one visitor's alone. None of the origin's
+// statements about its bytes, or about who may store them, holds any more.
+func keepPrivate(h *fasthttp.ResponseHeader) {
 	for _, name := range [...]string{
 		"Etag", "Last-Modified", "Expires", "Pragma", "Age", "Accept-Ranges",
 		"Content-Md5", "Digest", "Content-Digest", "Repr-Digest",

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -19,6 +20,7 @@ import (
 // An origin is a tenant's site, reached over kept-alive connections.
 type origin struct {
 	client fasthttp.HostClient
+	scheme string
 	host   string // of the Host header that the origin gets
 }
 
@@ -33,7 +35,7 @@ const originIdle = 4 * time.Second
 const originHeader = 8 << 10
 
 func newOrigin(u *url.URL, l config.Limits) *origin {
-	o := &origin{host: u.Host}
+	o := &origin{scheme: u.Scheme, host: u.Host}
 	port := u.Port()
 	if port == "" {
 		port = "80"
@@ -46,16 +48,21 @@ func newOrigin(u *url.URL, l config.Limits) *origin {
 		Dial: func(addr string) (net.Conn, error) {
 			return dialOrigin(addr, u, l)
 		},
-		MaxConns:                 l.OriginConns,
-		MaxConnWaitTimeout:       l.OriginTimeout,
-		MaxIdleConnDuration:      originIdle,
-		ReadBufferSize:           originHeader,
-		StreamResponseBody:       true,
-		DisablePathNormalizing:   true, // the path is the origin's to interpret
-		NoDefaultUserAgentHeader: true,
-		SecureErrorLogMessage:    true,
-		// Only what surely was not answered, and may be sent twice (RFC 9110, 9.2.2).
+		MaxConns:                  l.OriginConns,
+		MaxConnWaitTimeout:        l.OriginConnectTimeout,
+		MaxIdemponentCallAttempts: l.OriginConns + 2, // each kept connection may be stale
+		MaxIdleConnDuration:       originIdle,
+		ReadBufferSize:            originHeader,
+		StreamResponseBody:        true,
+		DisablePathNormalizing:    true, // the path is the origin's to interpret
+		NoDefaultUserAgentHeader:  true,
+		SecureErrorLogMessage:     true,
+		// What was not sent may be sent, and what may be sent twice (RFC 9110,
+		// 9.2.2) is, once, when the connection ends before an answer.
 		RetryIfErr: func(r *fasthttp.Request, attempts int, err error) (resetTimeout, retry bool) {
+			if errors.Is(err, errStale) {
+				return false, true
+			}
 			h := &r.Header
 			idempotent := h.IsGet() || h.IsHead() || h.IsOptions() || h.IsPut() || h.IsDelete()
 			return false, idempotent && attempts < 2 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err))
@@ -81,7 +88,7 @@ func dialOrigin(addr string, u *url.URL, l config.Limits) (net.Conn, error) {
 		}
 		c = t
 	}
-	return &patient{Conn: c, limit: l.OriginTimeout}, nil
+	return newPatient(c, l.OriginTimeout), nil
 }
 
 // A patient connection gives each read and write its own time, so that a long
@@ -93,6 +100,13 @@ type patient struct {
 	// the end of the connection cannot be it. fasthttp takes a connection that
 	// ends between two chunks for the end of the body.
 	framed bool
+
+	raw      syscall.RawConn // to look for what should not have come; nil: cannot
+	used     bool            // an exchange has used it
+	reading  bool            // the last step was a read: the next write begins an exchange
+	heading  bool            // a header is being read, until headBy
+	headBy   time.Time
+	unusable bool
 
 	readBy, writeBy time.Time // the deadlines that are set
 }
@@ -109,7 +123,46 @@ func (p *patient) soon(set *time.Time) (by time.Time, renew bool) {
 	return *set, true
 }
 
+// newPatient returns a patient connection over c.
+func newPatient(c net.Conn, limit time.Duration) *patient {
+	p := &patient{Conn: c, limit: limit}
+	under := c
+	if t, ok := c.(*tls.Conn); ok {
+		under = t.NetConn()
+	}
+	if s, ok := under.(syscall.Conn); ok {
+		p.raw, _ = s.SyscallConn()
+	}
+	return p
+}
+
+// errStale says that a kept connection was found unusable before anything was
+// sent over it.
+var errStale = errors.New("the kept connection is stale")
+
+// begin readies the connection for the next exchange. An origin may have closed
+// it since the last, or sent more than its answer: a body to HEAD, bytes beyond
+// Content-Length. Those would be read as the answer to somebody else's request.
+func (p *patient) begin() error {
+	if p.used && (p.unusable || p.raw != nil && pending(p.raw)) {
+		return errStale
+	}
+	p.used, p.reading, p.framed = true, false, false
+	p.heading, p.headBy = true, time.Now().Add(p.limit)
+	return nil
+}
+
 func (p *patient) Read(b []byte) (int, error) {
+	p.reading = true
+	if p.heading {
+		// The header has its time as a whole: an origin cannot stretch it.
+		p.readBy = p.headBy
+		if err := p.Conn.SetReadDeadline(p.headBy); err != nil {
+			return 0, err
+		}
+		n, err := p.Conn.Read(b)
+		return n, err
+	}
 	if by, renew := p.soon(&p.readBy); renew {
 		if err := p.Conn.SetReadDeadline(by); err != nil {
 			return 0, err
@@ -123,6 +176,11 @@ func (p *patient) Read(b []byte) (int, error) {
 }
 
 func (p *patient) Write(b []byte) (int, error) {
+	if p.reading || !p.used {
+		if err := p.begin(); err != nil {
+			return 0, err
+		}
+	}
 	if by, renew := p.soon(&p.writeBy); renew {
 		if err := p.Conn.SetWriteDeadline(by); err != nil {
 			return 0, err
@@ -164,16 +222,18 @@ func (x *exchange) askOrigin() fault {
 	}
 	err := x.tenant.origin.client.Do(&x.ctx.Request, x.in)
 	if err == nil {
+		c := connOf(x.in)
+		c.heading, c.framed = false, x.in.Header.ContentLength() == -1 // chunked
 		if x.in.StatusCode() == fasthttp.StatusSwitchingProtocols {
-			return originBad // nobody asked for it
+			c.unusable = true // nobody asked for it, and who knows what it speaks now
+			return originBad
 		}
-		connOf(x.in).framed = x.in.Header.ContentLength() == -1 // chunked
 		stripHopByHop(&x.in.Header)
 		x.in.Header.SetNoDefaultContentType(true)
 		return noFault
 	}
 	f := originFault(err)
-	x.edge.log.LogAttrs(x.ctx, slog.LevelWarn, "origin", slog.String("tenant", x.tenant.name),
+	x.edge.log.LogAttrs(x.edge.ctx, slog.LevelWarn, "origin", slog.String("tenant", x.tenant.name),
 		slog.String("fault", faults[f].name), slog.String("error", originError(err)))
 	return f
 }
@@ -183,7 +243,9 @@ func originFault(err error) fault {
 	var small *fasthttp.ErrSmallBuffer
 	var op *net.OpError
 	switch {
-	case errors.Is(err, fasthttp.ErrNoFreeConns), errors.Is(err, fasthttp.ErrDialTimeout):
+	case errors.Is(err, fasthttp.ErrNoFreeConns):
+		return originBusy
+	case errors.Is(err, fasthttp.ErrDialTimeout):
 		return originDown
 	case errors.As(err, &op) && op.Op == "dial":
 		return originDown // a connect that times out is a site that is down

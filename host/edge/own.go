@@ -11,7 +11,7 @@ import (
 // centre and the GPC statement. It reports whether it did.
 func (x *exchange) ownPage() bool {
 	path := x.path
-	if path == control.PathStatement {
+	if path == control.PathStatement && (x.ctx.IsGet() || x.ctx.IsHead()) {
 		x.answer(control.Answer{Status: 200, ContentType: "application/json", Body: []byte(control.Statement)}, "public, max-age=86400")
 		return true
 	}
@@ -42,7 +42,7 @@ func (x *exchange) ownPage() bool {
 		}
 	}
 	caching := "no-store"
-	if path == control.PathStyle {
+	if path == control.PathStyle && a.Status == 200 {
 		caching = "public, max-age=3600"
 	}
 	x.answer(a, caching)

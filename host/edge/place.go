@@ -11,7 +11,7 @@ import (
 )
 
 // findPlace returns where the visitor is, as exactly as the database knows. It
-// is the only reader of the visitor's address, and does not keep it.
+// does not keep the address; only the origin is sent it (prepareRequest).
 func (x *exchange) findPlace() geo.Place {
 	addr := x.clientAddr()
 	if x.snap.geo == nil {

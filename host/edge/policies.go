@@ -22,7 +22,7 @@ func (x *exchange) runPolicies(ph abi.Phase) {
 		mark := len(x.edits)
 		located := x.located
 		v := &view{x: x, policy: p, phase: ph}
-		if err := p.module.Run(x.ctx, ph, v); err != nil {
+		if err := p.module.Run(x.edge.ctx, ph, v); err != nil {
 			x.edits = x.edits[:mark]
 			x.located = located
 			x.failed++
@@ -31,7 +31,7 @@ func (x *exchange) runPolicies(ph abi.Phase) {
 			if errors.As(err, &f) {
 				kind = f.Kind.String()
 			}
-			x.edge.log.LogAttrs(x.ctx, slog.LevelWarn, "policy failed", slog.String("tenant", x.tenant.name),
+			x.edge.log.LogAttrs(x.edge.ctx, slog.LevelWarn, "policy failed", slog.String("tenant", x.tenant.name),
 				slog.String("route", x.route.Path), slog.String("policy", p.name), slog.String("fault", kind), slog.String("error", err.Error()))
 		}
 	}
@@ -50,10 +50,10 @@ type view struct {
 // read into it, so this is for development: debug level only.
 func (v *view) Log(level abi.Level, line []byte) {
 	x := v.x
-	if !x.edge.log.Enabled(x.ctx, slog.LevelDebug) {
+	if !x.edge.log.Enabled(x.edge.ctx, slog.LevelDebug) {
 		return
 	}
-	x.edge.log.LogAttrs(x.ctx, slog.LevelDebug, "policy", slog.String("tenant", x.tenant.name),
+	x.edge.log.LogAttrs(x.edge.ctx, slog.LevelDebug, "policy", slog.String("tenant", x.tenant.name),
 		slog.String("policy", v.policy.name), slog.Int("level", int(level)), slog.String("line", string(line)))
 }
 
@@ -62,7 +62,7 @@ func (v *view) Emit(e abi.Edit) abi.Refusal {
 	if r := v.check(e); r != abi.Accepted {
 		return r
 	}
-	v.x.edits = append(v.x.edits, edit{Edit: e, policy: v.policy})
+	v.x.edits = append(v.x.edits, e)
 	return abi.Accepted
 }
 
@@ -116,12 +116,14 @@ var (
 		"connection", "content-length", "transfer-encoding", "trailer", "upgrade", "keep-alive", "te",
 		"content-encoding", "content-type", "set-cookie", "cache-control", "etag", "last-modified", "expires",
 		"age", "date", "vary", "location", "content-security-policy", "strict-transport-security",
-		"x-frame-options", "x-content-type-options", "clear-site-data",
+		"x-frame-options", "x-content-type-options", "clear-site-data", "surrogate-control", "cdn-cache-control",
+		"pragma", "refresh", "permissions-policy", "referrer-policy", "alt-svc", "www-authenticate",
+		"access-control-*", "cross-origin-*", "proxy-*",
 	}
 	requestReserved = []string{
 		"connection", "content-length", "transfer-encoding", "trailer", "upgrade", "keep-alive", "te", "host",
 		"cookie", "authorization", "accept-encoding", "range", "if-none-match", "if-modified-since", "expect",
-		"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "sec-gpc", "dnt",
+		"x-forwarded-*", "forwarded", "x-real-ip", "via", "sec-*", "dnt", "origin", "referer", "proxy-*",
 	}
 )
 
@@ -136,7 +138,8 @@ func checkName(name string, reserved []string) abi.Refusal {
 		}
 	}
 	for _, r := range reserved {
-		if strings.EqualFold(name, r) {
+		prefix, family := strings.CutSuffix(r, "*")
+		if strings.EqualFold(name, r) || family && len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
 			return abi.RefusedTarget
 		}
 	}
@@ -196,7 +199,7 @@ func (x *exchange) redirected() bool {
 		out := &x.ctx.Response
 		out.SetStatusCode(status)
 		out.Header.Set("Location", e.Target)
-		out.Header.Set("Cache-Control", "private, no-store")
+		keepPrivate(&out.Header)
 		return true
 	}
 	return false

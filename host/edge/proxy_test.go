@@ -133,13 +133,18 @@ func TestRedirects(t *testing.T) {
 		w.WriteHeader(302)
 	}))
 	for to, want := range map[string]string{
-		"http://ORIGIN/library/?a=b": "/library/?a=b", "http://ORIGIN": "/", "https://ORIGIN/x": "/x",
-		"/library/": "/library/", "https://elsewhere.example/x": "https://elsewhere.example/x", "http://ORIGIN@evil.example/": "",
-		"http://ORIGIN//evil.example/": "", "http://ORIGIN0/": "",
+		"http://ORIGIN/library/?a=b#c": "http://shop.localhost/library/?a=b#c",
+		"http://ORIGIN":                "http://shop.localhost",
+		"HTTP://ORIGIN?q":              "http://shop.localhost?q",
+		"http://ORIGIN//evil.example/": "http://shop.localhost//evil.example/",
+		"http://ORIGIN/\\evil.example": "http://shop.localhost/%5Cevil.example",
+		"https://ORIGIN/x":             "https://ORIGIN/x", // the site's way to TLS
+		"/library/":                    "/library/",
+		"https://elsewhere.example/x":  "https://elsewhere.example/x",
+		"http://ORIGIN@evil.example/":  "http://ORIGIN@evil.example/",
+		"http://ORIGIN0/":              "http://ORIGIN0/",
 	} {
-		if want == "" {
-			want = strings.ReplaceAll(to, "ORIGIN", r.origin.Listener.Addr().String())
-		}
+		want = strings.ReplaceAll(want, "ORIGIN", r.origin.Listener.Addr().String())
 		resp, _ := r.visitor(berlin).get("/?to=" + url.QueryEscape(to))
 		if got := resp.Header.Get("Location"); got != want {
 			t.Errorf("Location %q became %q, want %q", to, got, want)
@@ -409,6 +414,33 @@ func TestHTTP10(t *testing.T) {
 		head, got, _ := strings.Cut(string(all), "\r\n\r\n")
 		if strings.Contains(strings.ToLower(head), "chunked") || got != body+privacyLink {
 			t.Errorf("%s\n%d bytes, want %d", head, len(got), len(body+privacyLink))
+		}
+	}
+}
+
+// The site's own cookies pass byte for byte, whatever they hold, with ours taken
+// out from between them.
+func TestCookiesPass(t *testing.T) {
+	var got []string
+	r := newRig(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { got = req.Header["Cookie"] }))
+	for sent, want := range map[string]string{
+		`s={"k":1}; q="x y"; e=a\b; t=1`:                                  `s={"k":1}; q="x y"; e=a\b; t=1`,
+		`bespoke-choice=abc; s={"k":1}; q="x y"; e=a\b; t=1`:              `s={"k":1}; q="x y"; e=a\b; t=1`,
+		`s={"k":1}; bespoke-choice=abc; q="x y"; bespoke-preferences=d;t`: `s={"k":1}; q="x y";t`,
+		`a=1;b=2; bespoke-choice=abc`:                                     `a=1;b=2`,
+		`bespoke-choices=1; xbespoke-choice=2; a=bespoke-choice`:          `bespoke-choices=1; xbespoke-choice=2; a=bespoke-choice`,
+		`bespoke-choice=abc`:                                              ``,
+	} {
+		req, _ := http.NewRequest("GET", r.url+"/", nil)
+		req.Host = "shop.localhost"
+		req.Header.Set("Cookie", sent)
+		resp, err := r.visitor("").client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if strings.Join(got, "|") != want || want == "" && len(got) > 0 {
+			t.Errorf("%s\nreached the origin as %q\nwant %q", sent, got, want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"bespoke/host/consent"
 	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 )
@@ -73,7 +74,10 @@ func (v *view) public(k string) ([]byte, bool) {
 	}
 	if name, ok := strings.CutPrefix(k, abi.KeyConsent); ok {
 		p, _ := abi.ParsePurpose(name)
-		if x.decision.Grants(p) {
+		// A default tells where the visitor is; it is told only to those who
+		// may know that.
+		byPlace := x.decision.Rule(p) == consent.ByJurisdiction && !x.decision.Grants(abi.Localize)
+		if x.decision.Grants(p) && !byPlace {
 			return []byte("granted"), true
 		}
 		return []byte("denied"), true

@@ -11,11 +11,14 @@ import (
 // person.
 func (x *exchange) record(f fault) {
 	e := x.edge
+	if f == noFault {
+		f = x.late
+	}
 	level := slog.LevelDebug
 	if f != noFault && faults[f].source == "internal" {
 		level = slog.LevelError
 	}
-	if !e.log.Enabled(x.ctx, level) {
+	if !e.log.Enabled(x.edge.ctx, level) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 12)
@@ -39,5 +42,5 @@ func (x *exchange) record(f fault) {
 	if f != noFault {
 		attrs = append(attrs, slog.String("fault", faults[f].name), slog.String("source", faults[f].source))
 	}
-	e.log.LogAttrs(x.ctx, level, "exchange", attrs...)
+	e.log.LogAttrs(x.edge.ctx, level, "exchange", attrs...)
 }

@@ -31,7 +31,7 @@ func (x *exchange) rewritable() bool {
 	if ok, _ := htmlCharset(h.ContentType()); !ok {
 		return false
 	}
-	if codingOf(h.ContentEncoding()) == otherwise || len(h.PeekAll("Content-Encoding")) > 1 {
+	if codingOf(h.ContentEncoding()) == otherwise {
 		return false
 	}
 	for _, line := range h.PeekAll("Cache-Control") {
@@ -87,7 +87,7 @@ func (x *exchange) rewrite() {
 		b.to = identity // the origin was not asked for it
 		out.Header.Del("Content-Encoding")
 	}
-	if b.from == identity && n >= 0 && n <= wholeBody || !x.ctx.Request.Header.IsHTTP11() {
+	if b.from == identity && n >= 0 && n <= wholeBody || x.unchunked {
 		x.whole()
 		return
 	}
@@ -99,12 +99,13 @@ func (x *exchange) rewrite() {
 func (x *exchange) whole() {
 	b, out := x.body, &x.ctx.Response
 	for b.err == nil {
-		b.step()
+		if b.step(); b.out.Len() > max(oldBody, 4*wholeBody) {
+			b.err = errTooLarge
+		}
 	}
 	if b.err == io.EOF {
 		out.SetBody(b.out.Bytes())
 		x.applied = b.applied()
-		b.close()
 		return
 	}
 	// The origin broke off. So does the answer, at the same place: what came is
@@ -119,7 +120,7 @@ func (x *exchange) plan() *rewrite.Plan {
 	edits := make([]abi.Edit, 0, len(x.edits))
 	for i := range x.edits {
 		if x.edits[i].Op.Body() {
-			edits = append(edits, x.edits[i].Edit)
+			edits = append(edits, x.edits[i])
 		}
 	}
 	_, utf8 := htmlCharset(x.in.Header.ContentType())
@@ -127,7 +128,7 @@ func (x *exchange) plan() *rewrite.Plan {
 	plan, err := rewrite.Compile(edits, opt)
 	if err != nil {
 		x.failed++
-		x.edge.log.LogAttrs(x.ctx, slog.LevelError, "plan refused", slog.String("tenant", x.tenant.name),
+		x.edge.log.LogAttrs(x.edge.ctx, slog.LevelError, "plan refused", slog.String("tenant", x.tenant.name),
 			slog.String("route", x.route.Path), slog.String("error", err.Error()))
 		plan, _ = rewrite.Compile(nil, opt) // no edit, nothing to refuse
 	}
@@ -140,6 +141,11 @@ const privacyLink = `<p class="bespoke-privacy"><a href="` + control.PathPrivacy
 // the privacy centre and, where the database's licence asks for it and the page
 // shows its results, where the place comes from.
 func (x *exchange) tail() []byte {
+	switch dest := x.ctx.Request.Header.Peek("Sec-Fetch-Dest"); string(dest) {
+	case "", "document", "iframe", "frame", "embed", "object":
+	default:
+		return nil // a script fetched a piece of a page, not a page
+	}
 	if x.located && x.snap.geo != nil {
 		if info := x.snap.geo.Info(); info.Attribution != "" {
 			return []byte(strings.TrimSuffix(privacyLink, "</p>") + ` <a href="` + info.AttributionURL + `">` + info.Attribution + `</a></p>`)

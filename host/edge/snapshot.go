@@ -49,6 +49,7 @@ type route struct {
 	policies []policy
 	request  bool // some policy runs before the origin is asked
 	response bool // some policy runs on the response
+	page     bool // some policy reads the page
 }
 
 // A policy is a use of a module on a route.
@@ -100,6 +101,9 @@ func newRoute(r config.Route, modules *Modules) (route, error) {
 		out.policies = append(out.policies, p)
 		out.request = out.request || p.runs(abi.OnRequest)
 		out.response = out.response || p.runs(abi.OnResponse)
+		for key := range manifest.Reads {
+			out.page = out.page || strings.HasPrefix(key, abi.KeyPage) && p.runs(abi.OnResponse)
+		}
 	}
 	return out, nil
 }
@@ -133,14 +137,18 @@ func (s *snapshot) tenant(host []byte) *tenant {
 	return nil
 }
 
-// acquire returns the current snapshot; its user calls release in the end.
+// acquire returns the current snapshot; its user calls release in the end. It
+// returns nil when the Edge has stopped.
 func (e *Edge) acquire() *snapshot {
 	for {
 		s := e.current.Load()
 		for {
 			n := s.refs.Load()
 			if n == 0 {
-				break // closed since it was loaded: there is a newer one
+				if e.current.Load() == s {
+					return nil
+				}
+				break // there is a newer one
 			}
 			if s.refs.CompareAndSwap(n, n+1) {
 				return s

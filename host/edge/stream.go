@@ -34,9 +34,6 @@ func (s *stream) SupportsBodyWriteTo() bool { return s.src != nil }
 
 // WriteTo sends each step of the body as one piece.
 func (s *stream) WriteTo(w io.Writer) (total int64, err error) {
-	if s.src == nil {
-		return io.Copy(w, s.x.in.BodyStream())
-	}
 	for {
 		if s.src.out.Len() > 0 {
 			n, err := s.src.out.WriteTo(w)
@@ -69,7 +66,6 @@ func (s *stream) CloseWithError(err error) error {
 		if b.err != nil && b.err != io.EOF {
 			f = x.brokeOff(b.err)
 		}
-		b.close()
 	}
 	x.record(f)
 	x.end()
@@ -87,6 +83,8 @@ func (x *exchange) passOn() {
 	case in.BodyStream() == nil: // 204, 304, HEAD
 	case n >= 0 && n <= wholeBody:
 		x.passWhole(n)
+	case n < 0 && x.unchunked:
+		x.passUnmeasured()
 	case in != out:
 		x.streamed = true
 		out.SetBodyStream(&stream{x: x}, max(n, -1))
@@ -106,12 +104,29 @@ func (x *exchange) passWhole(n int) {
 	m, err := io.ReadFull(x.in.BodyStream(), b)
 	if err != nil {
 		err = unexpected(err)
-		x.brokeOff(err)
+		x.late = x.brokeOff(err)
 		x.ctx.Response.SetBodyStream(io.MultiReader(bytes.NewReader(b[:m]), &failing{err}), n)
 		return
 	}
 	*buf = x.ctx.Response.SwapBody(b) // the buffer that was there, for the next
 	buffers.Put(buf)
+}
+
+// oldBody is the most of a body that is held for a visitor of HTTP/1.0, who must
+// be told its length, where the origin did not say it.
+const oldBody = 4 << 20
+
+func (x *exchange) passUnmeasured() {
+	b, err := io.ReadAll(io.LimitReader(x.in.BodyStream(), oldBody+1))
+	if err == nil && len(b) > oldBody {
+		err = errTooLarge
+	}
+	if err != nil {
+		x.late = x.brokeOff(err)
+		x.ctx.Response.SetBodyStream(io.MultiReader(bytes.NewReader(b), &failing{err}), oldBody+1)
+		return
+	}
+	x.ctx.Response.SwapBody(b)
 }
 
 // failing is the end of a body that is not whole: the server closes the
@@ -125,7 +140,7 @@ func (x *exchange) brokeOff(err error) fault {
 	if errors.Is(err, errTooLarge) {
 		f = originBad
 	}
-	x.edge.log.LogAttrs(x.ctx, slog.LevelWarn, "origin broke off", slog.String("tenant", x.tenant.name),
+	x.edge.log.LogAttrs(x.edge.ctx, slog.LevelWarn, "origin broke off", slog.String("tenant", x.tenant.name),
 		slog.String("fault", faults[f].name), slog.String("error", originError(err)))
 	return f
 }

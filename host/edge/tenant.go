@@ -9,7 +9,17 @@ func (x *exchange) findTenant() fault {
 	if h.IsConnect() || h.IsTrace() {
 		return methodRefused
 	}
-	x.host = hostname(x.ctx.Host())
+	if p := h.Protocol(); string(p) != "HTTP/1.1" && string(p) != "HTTP/1.0" {
+		return badVersion
+	}
+	x.unchunked = !h.IsHTTP11()
+	// The site is the one of the Host header; a request target that names
+	// another is a trick.
+	if !validHost(h.Host()) || !bytes.EqualFold(h.Host(), x.ctx.Host()) {
+		return badRequest
+	}
+	x.host = hostname(x.scratch[:0], h.Host())
+	x.scratch = x.host[len(x.host):]
 	x.tenant = x.snap.tenant(x.host)
 	if x.tenant == nil {
 		return unknownSite
@@ -25,18 +35,32 @@ func (x *exchange) findTenant() fault {
 	return noFault
 }
 
-// hostname lowers the case of a Host header's value in place and cuts its port.
-func hostname(h []byte) []byte {
+// validHost reports whether a Host header's value has only what hosts and ports
+// are made of.
+func validHost(h []byte) bool {
+	for _, c := range h {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '.', c == '_', c == ':', c == '[', c == ']':
+		default:
+			return false
+		}
+	}
+	return len(h) > 0
+}
+
+// hostname appends a Host header's value to dst, in lower case and without port.
+func hostname(dst, h []byte) []byte {
 	if i := bytes.LastIndexByte(h, ':'); i >= 0 && bytes.IndexByte(h[i:], ']') < 0 {
 		h = h[:i]
 	}
 	h = bytes.TrimSuffix(h, []byte("."))
-	for i, c := range h {
+	for _, c := range h {
 		if 'A' <= c && c <= 'Z' {
-			h[i] = c + 'a' - 'A'
+			c += 'a' - 'A'
 		}
+		dst = append(dst, c)
 	}
-	return h
+	return dst
 }
 
 // isLocal reports whether browsers take plain HTTP to this host for

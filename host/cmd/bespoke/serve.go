@@ -121,13 +121,13 @@ const shutdownLimit = 35 * time.Second
 
 // serve runs until ctx ends. It calls ready when connections are taken.
 func serve(ctx context.Context, file string, log *slog.Logger, ready func(*process)) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // before the start, which it would otherwise end
+	defer signal.Stop(hup)
 	p, err := start(ctx, file, log)
 	if err != nil {
 		return err
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 
 	failed := make(chan error, 1)
 	go func() { failed <- p.edge.Serve(p.listener) }()
