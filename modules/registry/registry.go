@@ -170,6 +170,11 @@ func makeFolders(f files, dir string, ours ...string) error {
 	if err := makeFolder(f, dir); err != nil {
 		return fmt.Errorf("make the state folder: %w", err)
 	}
+	// One further up may have been made by a process that died before its sync
+	// too; if it is somebody else's, a failure is none of ours.
+	for d := filepath.Dir(dir); d != filepath.Dir(d); d = filepath.Dir(d) {
+		_ = f.SyncDir(filepath.Dir(d))
+	}
 	for _, d := range ours {
 		if err := makeFolder(f, d); err != nil {
 			return fmt.Errorf("make folder: %w", err)
