@@ -37,6 +37,9 @@ func (d *decoder) codeSection(r *reader) {
 	if declared := len(d.funcs) - d.imported; r.ok() && d.bodies != declared {
 		r.refuseAt(start, RuleFormat, "%d functions are declared but %d have code", declared, d.bodies)
 	}
+	if !r.ok() {
+		return
+	}
 	size := r.end - start
 	d.code = appendU32(make([]byte, 0, size+size/4), uint32(d.bodies))
 	var written []byte

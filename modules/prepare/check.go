@@ -76,7 +76,7 @@ func (d *decoder) checkExport(r *reader, at int, name string, kind byte, index u
 	if why, never := rules.Never[name]; never {
 		r.refuseAt(at, RuleExport, "%s is exported: %s", name, why)
 	}
-	if name == rules.Memory && kind != exportMemory {
+	if rules.Memory != "" && name == rules.Memory && kind != exportMemory {
 		r.refuseAt(at, RuleExport, "no memory is exported as %q: it is something else", name)
 	}
 	want, ok := rules.Functions[name]

@@ -2,6 +2,7 @@ package prepare
 
 import (
 	"bytes"
+	"math"
 	"strings"
 
 	"bespoke/modules/abi"
@@ -107,7 +108,7 @@ func (d *decoder) run() *Refusal {
 		if int(id) >= len(sectionNames) {
 			d.refuseAt(start, RuleFormat, "section %d is not in WebAssembly 2.0", id)
 		}
-		size := d.items("bytes of a section", d.end)
+		size := d.items("bytes of a section", math.MaxInt32)
 		contents := d.part(size)
 		if !d.ok() {
 			break

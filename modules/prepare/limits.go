@@ -51,7 +51,7 @@ func defaultLimits() Limits {
 		CustomBytes: 8 << 20,
 		BodyBytes:   256 << 10,
 		Locals:      10_000,
-		Nesting:     10_000,
+		Nesting:     5_000,
 		Blocks:      10_000,
 		BranchTable: 20_000,
 		Effort:      250_000,
