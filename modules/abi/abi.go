@@ -164,7 +164,15 @@ func (r Refusal) String() string {
 	return "refused"
 }
 
+// FuelPerMilli is how many instructions a millisecond of RunMillis or
+// InitMillis stands for. It is a tenth of what a slow processor does, so that a
+// run that keeps within its fuel keeps within the time, on a busy machine too.
+const FuelPerMilli = 100_000
+
 // Limits bound one policy. The zero value of a field stands for its default.
+//
+// Work is bounded by fuel, which counts instructions, and not by the clock: so
+// a run ends at the same instruction on every machine.
 type Limits struct {
 	BinaryBytes int // size of the uploaded module
 	MemoryPages int // linear memory, in pages of 64 KiB
@@ -172,10 +180,16 @@ type Limits struct {
 	Edits       int // edits emitted in one run
 	EditBytes   int // bytes of targets and arguments emitted in one run
 	LogBytes    int // bytes logged in one run
-	RunMillis   int // wall time of one run, start to end
+	RunMillis   int // work of one run; see RunFuel
 	Concurrent  int // runs of one policy at the same time
-	InitMillis  int // wall time of instantiation and _initialize
+	InitMillis  int // work of the start function and _initialize together; see InitFuel
 }
+
+// RunFuel is the instructions that one run may take.
+func (l Limits) RunFuel() int64 { return int64(l.RunMillis) * FuelPerMilli }
+
+// InitFuel is the instructions that the start function and _initialize may take together.
+func (l Limits) InitFuel() int64 { return int64(l.InitMillis) * FuelPerMilli }
 
 // DefaultLimits are the limits of a policy for which nothing else is configured.
 var DefaultLimits = Limits{

@@ -21,14 +21,18 @@ var bespoke1 = hostModule{
 }
 
 // emitBudget counts what a run has emitted.
-type emitBudget struct{ edits, bytes int }
+type emitBudget struct {
+	edits, bytes int
+	over         bool // more than the limit was tried
+}
 
 func read(g *guest, mem api.Memory, stack []uint64) {
 	key := view(mem, "the key of read", stack[0], stack[1])
 	buf := view(mem, "the buffer of read", stack[2], stack[3])
+	g.charge(fuelPerRead)
 	absent := abi.Absent
 	stack[0] = uint64(absent)
-	if g.host == nil || len(key) == 0 || len(key) > g.limits.ReadBytes || !utf8.Valid(key) {
+	if len(key) == 0 || len(key) > g.limits.ReadBytes || !utf8.Valid(key) {
 		return
 	}
 	value, ok := g.host.Read(key)
@@ -38,6 +42,7 @@ func read(g *guest, mem api.Memory, stack []uint64) {
 	if !utf8.Valid(value) {
 		value = bytes.ToValidUTF8(value, []byte("\uFFFD"))
 	}
+	g.charge(len(value)) // the Host made it, however little of it is asked for
 	copy(buf, value)
 	stack[0] = uint64(len(value))
 }
@@ -47,18 +52,17 @@ func emit(g *guest, mem api.Memory, stack []uint64) {
 	target := view(mem, "the target of emit", stack[1], stack[2])
 	a := view(mem, "the first argument of emit", stack[3], stack[4])
 	b := view(mem, "the second argument of emit", stack[5], stack[6])
-	stack[0] = uint64(emitEdit(g, op, target, a, b))
+	stack[0] = uint64(g.emit(op, target, a, b))
 }
 
-// emitEdit counts every attempt, refused ones too, since checking costs the host as much.
-func emitEdit(g *guest, op uint32, target, a, b []byte) abi.Refusal {
-	if g.host == nil {
-		return abi.RefusedPhase
-	}
+// emit counts every attempt, refused ones too, since checking costs the host as much.
+func (g *guest) emit(op uint32, target, a, b []byte) abi.Refusal {
 	size := len(target) + len(a) + len(b)
 	if g.emits.edits >= g.limits.Edits || size > g.limits.EditBytes-g.emits.bytes {
+		g.emits.over = true
 		return abi.RefusedLimit
 	}
+	g.charge(fuelPerEmit + size)
 	g.emits.edits++
 	g.emits.bytes += size
 	if op > 0xff || !abi.Op(op).Known() {
@@ -84,5 +88,5 @@ func emitEdit(g *guest, op uint32, target, a, b []byte) abi.Refusal {
 
 func log(g *guest, mem api.Memory, stack []uint64) {
 	level := abi.Level(min(uint32(stack[0]), uint32(abi.Error)))
-	g.log.lines(level, view(mem, "the text of log", stack[1], stack[2]))
+	g.lines(level, view(mem, "the text of log", stack[1], stack[2]))
 }

@@ -1,27 +1,33 @@
-// Package engine runs policies: it checks, compiles and instantiates
-// WebAssembly modules, and calls them under limits of memory and time.
+// Package engine runs policies: it has WebAssembly modules checked and
+// metered by modules/prepare, compiles them, and calls them under limits of
+// memory and work.
 //
 // Call [New] first, then [Engine.Load] for each module, then [Module.Run] for
 // each phase of an exchange. What a policy sees of an exchange, and what
 // becomes of its edits, is up to the [Host] given to Run.
 //
-// Every run starts from the same clean state. The package never gives a policy
-// a clock, chance, a file, a socket or anything of an earlier run: what a
-// policy emits depends on what it read, and on nothing else. It does not know
-// what keys mean or who may read them; the Host decides that.
+// Every run starts from the same clean state: what the module's start function
+// and _initialize left. It is put back after each run, whether that ended well
+// or not, so an instance serves one run after the other and none learns of
+// another. A run ends when its fuel does; the package starts no goroutine for
+// it and looks at no clock.
+//
+// The package never gives a policy a clock, chance, a file, a socket or
+// anything of an earlier run: what a policy emits depends on what it read, and
+// on nothing else. It does not know what keys mean or who may read them; the
+// Host decides that.
 package engine
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"bespoke/modules/abi"
+	"bespoke/modules/prepare"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -29,25 +35,39 @@ import (
 
 // Config says how an Engine works. Its zero value is usable.
 type Config struct {
-	CacheDir string       // folder for compiled code, made if missing; "": memory only
-	Limits   abi.Limits   // of each module; zero fields are taken from abi.DefaultLimits
-	Log      *slog.Logger // what modules say while they are loaded; nil: discarded
+	// CacheDir is a folder for prepared and compiled code, made if missing. It
+	// is trusted: who writes there runs code in this process. Files in it may
+	// be removed while no engine uses it. "": everything is kept in memory.
+	CacheDir string
+
+	Limits     abi.Limits       // of each module; zero fields are taken from abi.DefaultLimits
+	Log        *slog.Logger     // what modules say while they are loaded; nil: discarded
+	Suspension Suspension       // of modules that keep failing
+	Idle       time.Duration    // a module that was not run for so long leaves memory; 0: 5 minutes; below: never
+	Now        func() time.Time // for suspensions; nil: time.Now
 }
 
 // An Engine compiles and runs modules. It is safe for concurrent use.
 type Engine struct {
-	limits abi.Limits
-	log    *slog.Logger
-	cache  wazero.CompilationCache
-	rt     wazero.Runtime
+	limits     abi.Limits
+	log        *slog.Logger
+	suspension Suspension
+	now        func() time.Time
+	cacheDir   string
+	imports    prepare.Imports
+	cache      wazero.CompilationCache
+	rt         wazero.Runtime
+	pager      pager // nil: memories are restored by copying
+	pagedFrom  int   // size of memory from which pager is used
 
+	stop    chan struct{} // closed by Close: ends releaseIdle
+	stopped chan struct{} // closed when it has ended; nil: never begun
+
+	loading sync.RWMutex // held by Load, and by Close to wait for it
 	mu      sync.Mutex
 	modules map[*Module]struct{} // guarded by mu
 	closed  bool                 // guarded by mu
 }
-
-// wasmPages is the most pages that a 32-bit memory can have.
-const wasmPages = 1 << 16
 
 // New starts an engine. It fails if a limit is out of range or the cache's
 // folder cannot be used.
@@ -56,9 +76,15 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if err := checkLimits(limits); err != nil {
 		return nil, err
 	}
-	e := &Engine{limits: limits, log: c.Log, modules: map[*Module]struct{}{}}
+	e := &Engine{
+		limits: limits, log: c.Log, suspension: c.Suspension.or(), now: c.Now, cacheDir: c.CacheDir,
+		imports: offered(), pagedFrom: pagedFrom, stop: make(chan struct{}), modules: map[*Module]struct{}{},
+	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.now == nil {
+		e.now = time.Now
 	}
 	var err error
 	if c.CacheDir == "" {
@@ -70,32 +96,38 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		WithCoreFeatures(api.CoreFeaturesV2).
 		WithMemoryLimitPages(uint32(limits.MemoryPages)).
 		WithCompilationCache(e.cache).
-		WithDebugInfoEnabled(false).
-		WithCloseOnContextDone(true))
+		WithDebugInfoEnabled(false))
+	e.pager = newPager()
 	for _, m := range []hostModule{bespoke1, wasiPreview1} {
 		if err := m.instantiate(ctx, e.rt); err != nil {
 			return nil, errors.Join(err, e.Close(ctx))
 		}
+	}
+	if idle := c.Idle; idle >= 0 {
+		if idle == 0 {
+			idle = 5 * time.Minute
+		}
+		e.stopped = make(chan struct{})
+		go e.releaseIdle(max(idle/idleTicks, time.Millisecond))
 	}
 	return e, nil
 }
 
 func checkLimits(l abi.Limits) error {
 	for _, f := range []struct {
-		name     string
-		value    int
-		most     int
-		required bool
+		name  string
+		value int
+		most  int
 	}{
-		{name: "binary bytes", value: l.BinaryBytes, most: 1 << 30},
-		{name: "memory pages", value: l.MemoryPages, most: wasmPages},
-		{name: "read bytes", value: l.ReadBytes, most: 1 << 20},
-		{name: "edits", value: l.Edits, most: 1 << 24},
-		{name: "edit bytes", value: l.EditBytes, most: 1 << 30},
-		{name: "log bytes", value: l.LogBytes, most: 1 << 24},
-		{name: "run milliseconds", value: l.RunMillis, most: 1 << 20},
-		{name: "initialization milliseconds", value: l.InitMillis, most: 1 << 20},
-		{name: "concurrent runs", value: l.Concurrent, most: 1 << 16},
+		{"binary bytes", l.BinaryBytes, 1 << 30},
+		{"memory pages", l.MemoryPages, 1 << 16},
+		{"read bytes", l.ReadBytes, 1 << 20},
+		{"edits", l.Edits, 1 << 24},
+		{"edit bytes", l.EditBytes, 1 << 30},
+		{"log bytes", l.LogBytes, 1 << 24},
+		{"run milliseconds", l.RunMillis, 1 << 20},
+		{"initialization milliseconds", l.InitMillis, 1 << 20},
+		{"concurrent runs", l.Concurrent, 1 << 16},
 	} {
 		if f.value < 1 || f.value > f.most {
 			return fmt.Errorf("limit of %s is %d: want 1 to %d", f.name, f.value, f.most)
@@ -109,11 +141,18 @@ func checkLimits(l abi.Limits) error {
 // error says so, and nothing that a run needs is freed.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
-	var open []*Module
-	for m := range e.modules {
-		open = append(open, m)
+	if !e.closed {
+		close(e.stop)
 	}
 	e.closed = true
+	e.mu.Unlock()
+	if e.stopped != nil {
+		<-e.stopped
+	}
+	e.loading.Lock()
+	defer e.loading.Unlock()
+	e.mu.Lock()
+	open := e.loaded()
 	e.mu.Unlock()
 	var errs []error
 	for _, m := range open {
@@ -122,185 +161,154 @@ func (e *Engine) Close(ctx context.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return err // code that still runs must stay in memory
 	}
-	return errors.Join(e.rt.Close(ctx), e.cache.Close(ctx))
+	errs = append(errs, e.rt.Close(ctx), e.cache.Close(ctx))
+	if e.pager != nil {
+		errs = append(errs, e.pager.close())
+		e.pager = nil
+	}
+	return errors.Join(errs...)
 }
 
-// A Module is a checked and compiled policy module. It is safe for concurrent use.
-type Module struct {
-	name      string
-	digest    [32]byte
-	manifests []abi.Manifest
-	exports   [2]bool // by abi.Phase
-	limits    abi.Limits
+// loaded lists the modules. The caller holds mu.
+func (e *Engine) loaded() []*Module {
+	var all []*Module
+	for m := range e.modules {
+		all = append(all, m)
+	}
+	return all
+}
 
-	engine    *Engine
-	instances *instances
-	slots     chan struct{} // one token per run that may be under way
-	closed    atomic.Bool   // no run may start any more
+func (e *Engine) forget(m *Module) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.modules, m)
+}
 
-	closing sync.Mutex // held by Close
-	freed   bool       // guarded by closing
+// idleTicks is in how many ticks the time is counted after which a module is idle.
+const idleTicks = 4
+
+// releaseIdle ticks until Close.
+func (e *Engine) releaseIdle(every time.Duration) {
+	defer close(e.stopped)
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			e.tick()
+		case <-e.stop:
+			return
+		}
+	}
+}
+
+// tick releases the modules that were not run for idleTicks ticks.
+func (e *Engine) tick() {
+	e.mu.Lock()
+	all := e.loaded()
+	e.mu.Unlock()
+	for _, m := range all {
+		if m.unused.Add(1) < idleTicks {
+			continue
+		}
+		if err := m.release(); err != nil {
+			e.log.Error("policy module not released", "module", m.name, "error", err)
+		}
+	}
 }
 
 // Load checks and compiles a module and tries whether it starts. name stands
 // in errors and logs only. The size is checked before anything is read.
 // module is not kept and not changed.
-func (e *Engine) Load(ctx context.Context, name string, module []byte) (loaded *Module, err error) {
-	// A fault of the compiler must not end the process; wazero recovers by
-	// itself only what happens while guest code runs.
-	defer func() {
-		if r := recover(); r != nil {
-			loaded, err = nil, fmt.Errorf("policy module %s: the compiler failed: %v", name, r)
-		}
-	}()
-	if len(module) > e.limits.BinaryBytes {
-		return nil, fmt.Errorf("policy module %s has %d bytes, at most %d are allowed", name, len(module), e.limits.BinaryBytes)
+func (e *Engine) Load(ctx context.Context, name string, module []byte) (*Module, error) {
+	e.loading.RLock()
+	defer e.loading.RUnlock()
+	e.mu.Lock()
+	closed := e.closed
+	e.mu.Unlock()
+	if closed {
+		return nil, fmt.Errorf("policy module %s: the engine is closed", name)
 	}
-	b, err := decode(module)
-	if err == nil {
-		err = b.check(e.limits)
-	}
+	p, err := e.prepare(module)
 	if err != nil {
 		return nil, fmt.Errorf("policy module %s: %w", name, err)
 	}
 	m := &Module{
-		name:    name,
-		digest:  sha256.Sum256(module),
-		limits:  e.limits,
-		engine:  e,
-		slots:   make(chan struct{}, e.limits.Concurrent),
-		exports: [2]bool{b.exports(abi.OnRequest.Export()), b.exports(abi.OnResponse.Export())},
+		name: name, digest: p.Digest, manifests: p.Manifests, globals: p.Globals, fresh: unresettable(p),
+		exports:   [2]bool{p.Has(abi.OnRequest.Export()), p.Has(abi.OnResponse.Export())},
+		startFuel: e.startFuel(p), runFuel: e.limits.RunFuel(), engine: e,
+		budget: budget{rules: e.suspension, now: e.now}, ended: make(chan struct{}, 1),
 	}
-	if b.manifest != nil {
-		if m.manifests, err = abi.ParseManifests(b.manifest); err != nil {
-			return nil, fmt.Errorf("policy module %s: %w", name, err)
+	if m.kept, err = e.keep(p.Code); err != nil {
+		return nil, fmt.Errorf("policy module %s: %w", name, err)
+	}
+	r, err := m.newResident(&starting{ctx: ctx, log: e.log, module: name})
+	if err != nil {
+		var f *failure
+		if errors.As(err, &f) {
+			return nil, &Fault{Kind: f.kind, Module: name, Err: f.err}
 		}
+		return nil, &Fault{Kind: FaultInit, Module: name, Err: err}
 	}
-	if m.instances, err = newInstances(ctx, e.rt, b.code, e.limits); err != nil {
-		return nil, fmt.Errorf("policy module %s: compile: %w", name, err)
-	}
-	if err := m.try(ctx); err != nil {
-		return nil, errors.Join(err, m.instances.close(ctx))
-	}
+	m.resident.Store(r)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		return nil, errors.Join(fmt.Errorf("policy module %s: the engine is closed", name), m.instances.close(ctx))
-	}
-	e.modules[m] = struct{}{}
+	e.modules[m] = struct{}{} // Close waits for Load
 	return m, nil
 }
 
-// try instantiates the module once, so that a start function or _initialize
-// that fails is an error of Load. Only this once is what they log passed on.
-func (m *Module) try(ctx context.Context) error {
-	inst, err := m.instances.take(ctx, func(l abi.Level, line []byte) {
-		m.engine.log.Log(ctx, slogLevel(l), "policy module starts", "module", m.name, "line", string(line))
-	})
-	if err != nil {
-		return m.fault(ctx, err, FaultInit)
+func (e *Engine) prepare(module []byte) (*prepare.Module, error) {
+	void := prepare.Signature{}
+	o := prepare.Options{
+		Limits:  prepare.Limits{BinaryBytes: e.limits.BinaryBytes, MemoryPages: e.limits.MemoryPages},
+		Imports: e.imports,
+		Exports: prepare.Exports{
+			Memory:    abi.ExportMemory,
+			Functions: map[string]prepare.Signature{abi.ExportOnRequest: void, abi.ExportOnResponse: void, abi.ExportInitialize: void},
+			OneOf:     []string{abi.ExportOnRequest, abi.ExportOnResponse},
+			Never:     map[string]string{"_start": "this is a command; build a reactor (for Go: -buildmode=c-shared)"},
+		},
+		InitFuel: e.limits.InitFuel(),
 	}
-	m.instances.give(ctx, inst)
-	return nil
+	p, err := prepare.Prepare(module, o)
+	if err == nil && e.startFuel(p) != o.InitFuel {
+		o.InitFuel = e.startFuel(p)
+		p, err = prepare.Prepare(module, o)
+	}
+	return p, err
 }
 
-func slogLevel(l abi.Level) slog.Level {
-	return slog.LevelDebug + slog.Level(l)*(slog.LevelInfo-slog.LevelDebug)
+// startFuel is what the module gets to start. One that starts anew for each
+// run gets no more than a run.
+func (e *Engine) startFuel(p *prepare.Module) int64 {
+	if unresettable(p) {
+		return min(e.limits.InitFuel(), e.limits.RunFuel())
+	}
+	return e.limits.InitFuel()
 }
 
-// Manifests returns what the module's policies declare, in the order of the
-// manifest; nil if it has no manifest. The caller must not change it.
-func (m *Module) Manifests() []abi.Manifest { return m.manifests }
-
-// Manifest returns what the policy of that name declares.
-func (m *Module) Manifest(name string) (*abi.Manifest, bool) {
-	for i := range m.manifests {
-		if m.manifests[i].Name == name {
-			return &m.manifests[i], true
+// unresettable reports whether a run of the module may change what restoring
+// memory and globals does not undo. A global that holds a reference is one of
+// these: it means something in its own instance only.
+func unresettable(p *prepare.Module) bool {
+	for _, g := range p.Globals {
+		if g.Type == 'r' || g.Type == 'e' {
+			return true
 		}
 	}
-	return nil, false
+	return len(p.Unresettable) > 0
 }
 
-// Digest returns the SHA-256 of the module as it was given to Load.
-func (m *Module) Digest() [32]byte { return m.digest }
-
-// Exports reports whether the module exports the function of phase p.
-func (m *Module) Exports(p abi.Phase) bool { return int(p) < len(m.exports) && m.exports[p] }
-
-// Host is what one run sees of the exchange. Its methods are called only
-// during Run, from the goroutine that called Run.
-//
-// Two hosts that answer Read and Emit alike see the same calls in the same order.
-type Host interface {
-	// Read returns the value of key; ok is false if it is absent. key is valid
-	// UTF-8, within the limit, and valid only during the call. value is copied
-	// at once. A key must have one value throughout a run.
-	Read(key []byte) (value []byte, ok bool)
-	// Emit takes an edit or says why not. The operation is known, the texts
-	// are valid UTF-8, the limits hold.
-	Emit(e abi.Edit) abi.Refusal
-	// Log takes one line, without its end, not empty, valid UTF-8, valid only
-	// during the call.
-	Log(level abi.Level, line []byte)
+// starting passes on what a module says while it is loaded. There is no
+// exchange yet.
+type starting struct {
+	silent
+	ctx    context.Context
+	log    *slog.Logger
+	module string
 }
 
-// Run calls the module's function for phase p from a clean state. The error is
-// a *Fault; the edits emitted before a fault must not be carried out.
-func (m *Module) Run(ctx context.Context, p abi.Phase, h Host) error {
-	if !m.Exports(p) {
-		return &Fault{Kind: FaultExport, Module: m.name, Err: fmt.Errorf("the module does not export %s", p.Export())}
-	}
-	free := false
-	select {
-	case m.slots <- struct{}{}:
-		defer func() { <-m.slots }()
-		free = true
-	default:
-	}
-	// Asked with the slot in hand: Close first forbids runs, then waits for the slots.
-	if m.closed.Load() {
-		return &Fault{Kind: FaultClosed, Module: m.name, Err: errors.New("the module was closed")}
-	}
-	if !free {
-		return &Fault{Kind: FaultBusy, Module: m.name, Err: fmt.Errorf("%d runs are under way", cap(m.slots))}
-	}
-	inst, err := m.instances.take(ctx, nil)
-	if err != nil {
-		return m.fault(ctx, err, FaultInit)
-	}
-	defer m.instances.give(ctx, inst)
-	err = inst.run(ctx, p, h, time.Duration(m.limits.RunMillis)*time.Millisecond)
-	if err != nil {
-		return m.fault(ctx, err, FaultTrap)
-	}
-	return nil
-}
-
-// Close waits for the runs under way and frees the module. Later runs are
-// refused. If ctx ends first the error says so, the module stays in memory,
-// and Close may be called again.
-func (m *Module) Close(ctx context.Context) error {
-	m.closed.Store(true)
-	m.closing.Lock()
-	defer m.closing.Unlock()
-	if m.freed {
-		return nil
-	}
-	// Who holds every slot knows that no run is under way.
-	for held := range cap(m.slots) {
-		select {
-		case m.slots <- struct{}{}:
-		case <-ctx.Done():
-			for range held {
-				<-m.slots
-			}
-			return fmt.Errorf("close policy module %s: runs are under way: %w", m.name, ctx.Err())
-		}
-	}
-	m.freed = true
-	m.engine.mu.Lock()
-	delete(m.engine.modules, m)
-	m.engine.mu.Unlock()
-	return m.instances.close(ctx)
+func (s *starting) Log(l abi.Level, line []byte) {
+	level := slog.LevelDebug + slog.Level(l)*(slog.LevelInfo-slog.LevelDebug)
+	s.log.Log(s.ctx, level, "policy module starts", "module", s.module, "line", string(line))
 }

@@ -1,41 +1,48 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/tetratelabs/wazero/sys"
 )
 
 // A FaultKind says why a run failed.
 type FaultKind uint8
 
 const (
-	FaultTrap     FaultKind = iota + 1 // the code trapped, or passed a range outside its memory
-	FaultStack                         // recursion beyond the stack
-	FaultExit                          // the code called proc_exit, with whatever status
-	FaultDeadline                      // longer than abi.Limits allows
-	FaultInit                          // the start function or _initialize failed
-	FaultBusy                          // as many runs as allowed are under way
-	FaultExport                        // the module has no function for the phase
-	FaultClosed                        // the module was closed
-	FaultCanceled                      // the caller's context ended
-	FaultHost                          // the Host panicked
+	FaultTrap      FaultKind = iota + 1 // the code trapped, or passed a range outside its memory
+	FaultFuel                           // more work than abi.Limits allow
+	FaultStack                          // recursion beyond the stack
+	FaultExit                           // the code called proc_exit, with whatever status
+	FaultLimit                          // it emitted more than abi.Limits allow
+	FaultInit                           // the start function or _initialize failed, or the code could not be brought back
+	FaultBusy                           // as many runs as allowed are under way
+	FaultSuspended                      // it failed too often: see State
+	FaultExport                         // the module has no function for the phase
+	FaultClosed                         // the module was closed
+	FaultCanceled                       // the caller's context ended before the run began
+	FaultHost                           // the Host panicked
+
+	// FaultKinds is one more than the last kind, for arrays by kind.
+	FaultKinds
 )
 
-var faultNames = [...]string{
-	FaultTrap: "trap", FaultStack: "stack", FaultExit: "exit", FaultDeadline: "deadline", FaultInit: "init",
-	FaultBusy: "busy", FaultExport: "export", FaultClosed: "closed", FaultCanceled: "canceled", FaultHost: "host",
+var faultNames = [FaultKinds]string{
+	FaultTrap: "trap", FaultFuel: "fuel", FaultStack: "stack", FaultExit: "exit", FaultLimit: "limit", FaultInit: "init",
+	FaultBusy: "busy", FaultSuspended: "suspended", FaultExport: "export", FaultClosed: "closed",
+	FaultCanceled: "canceled", FaultHost: "host",
 }
 
 func (k FaultKind) String() string {
-	if int(k) < len(faultNames) {
+	if k < FaultKinds {
 		return faultNames[k]
 	}
 	return ""
 }
+
+// own reports whether a fault of this kind is the policy's own failure, which
+// counts towards its suspension.
+func (k FaultKind) own() bool { return k <= FaultInit }
 
 // A Fault is why a run has no result. Its text is for operators, never for visitors.
 type Fault struct {
@@ -49,6 +56,9 @@ func (f *Fault) Error() string {
 }
 
 func (f *Fault) Unwrap() error { return f.Err }
+
+// errFuel is how a host function leaves a guest that cannot pay for it.
+var errFuel = errors.New("the fuel is used up")
 
 // exit is how proc_exit leaves the guest.
 type exit struct{ code uint32 }
@@ -66,49 +76,36 @@ func (e *badRange) Error() string {
 	return fmt.Sprintf("%s at %d, %d bytes long, is outside the memory of %d bytes", e.what, e.ptr, e.len, e.size)
 }
 
-// overtime is the end of a guest's time.
-type overtime struct {
-	what   string
-	millis int64
+// A failure is a call into a guest that did not return.
+type failure struct {
+	kind FaultKind
+	err  error
 }
 
-func (e *overtime) Error() string { return fmt.Sprintf("%s took more than %d ms", e.what, e.millis) }
+func (f *failure) Error() string { return f.err.Error() }
 
-// fault tells apart the ways in which a call into a guest fails. own is the
-// kind of a failure of the guest's own making that is no other.
-func (m *Module) fault(ctx context.Context, err error, own FaultKind) *Fault {
-	f := &Fault{Kind: own, Module: m.name, Err: err}
+// failed tells apart the ways in which a call into a guest fails. what was
+// called stands in the text; left is the fuel that was left of budget.
+func failed(err error, what string, left, budget int64) *failure {
 	var ex *exit
 	var bad *badRange
-	var over *overtime
-	var closed *sys.ExitError
 	switch {
-	case ctx.Err() != nil:
-		f.Kind, f.Err = FaultCanceled, ctx.Err()
-	case errors.As(err, &over):
-		f.Kind, f.Err = FaultDeadline, over
 	case errors.As(err, &ex):
-		f.Err = ex
-		if own == FaultTrap {
-			f.Kind = FaultExit
-		}
+		return &failure{FaultExit, ex}
 	case errors.As(err, &bad):
-		f.Err = bad
-	case errors.As(err, &closed):
-	default:
-		f.Err = errors.New(firstLine(err.Error()))
-		if own != FaultTrap {
-			break
-		}
-		// wazero keeps its errors to itself, so their text is what there is to go by.
-		switch {
-		case strings.Contains(f.Err.Error(), "stack overflow"):
-			f.Kind = FaultStack
-		case !strings.HasPrefix(f.Err.Error(), "wasm error: "):
-			f.Kind = FaultHost
-		}
+		return &failure{FaultTrap, bad}
+	case left < 0:
+		return &failure{FaultFuel, fmt.Errorf("%s used up its fuel of %d instructions", what, budget)}
 	}
-	return f
+	text := firstLine(err.Error())
+	// wazero keeps its errors to itself, so their text is what there is to go by.
+	switch {
+	case strings.Contains(text, "stack overflow"):
+		return &failure{FaultStack, errors.New(text)}
+	case strings.HasPrefix(text, "wasm error: "):
+		return &failure{FaultTrap, errors.New(text)}
+	}
+	return &failure{FaultHost, errors.New(text)}
 }
 
 // firstLine leaves out the stack trace, which names functions by number only.

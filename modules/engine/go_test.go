@@ -66,11 +66,9 @@ func runGo(m *engine.Module, do, secret string) (*exchange, error) {
 	return x, m.Run(context.Background(), abi.OnResponse, x)
 }
 
-var roomy = abi.Limits{RunMillis: 5000, InitMillis: 20_000}
-
 func TestGoLogsOnceAtLoad(t *testing.T) {
 	var said bytes.Buffer
-	m := loadGo(t, engine.Config{Limits: roomy, Log: slog.New(slog.NewTextHandler(&said, nil))})
+	m := loadGo(t, engine.Config{Log: slog.New(slog.NewTextHandler(&said, nil))})
 	for range 2 {
 		x, err := runGo(m, "nothing", "")
 		if err != nil || len(x.log)+len(x.edits) > 0 {
@@ -84,9 +82,7 @@ func TestGoLogsOnceAtLoad(t *testing.T) {
 
 // TestGoFaults ends runs as Go programs end. What the runtime says is in the log.
 func TestGoFaults(t *testing.T) {
-	limits := roomy
-	limits.MemoryPages = 80
-	m := loadGo(t, engine.Config{Limits: limits})
+	m := loadGo(t, engine.Config{Limits: abi.Limits{MemoryPages: 80, RunMillis: 20_000}})
 	for _, c := range []struct {
 		do   string
 		kind engine.FaultKind
@@ -112,14 +108,14 @@ func TestGoFaults(t *testing.T) {
 	}
 }
 
-func TestGoDeadline(t *testing.T) {
-	m := loadGo(t, engine.Config{Limits: abi.Limits{RunMillis: 150, InitMillis: 20_000}})
+func TestGoFuel(t *testing.T) {
+	m := loadGo(t, engine.Config{Limits: abi.Limits{RunMillis: 150}})
 	_, err := runGo(m, "loop", "")
-	wantFault(t, err, engine.FaultDeadline, "on_response took more than 150 ms")
+	wantFault(t, err, engine.FaultFuel, "on_response used up its fuel of 15000000 instructions")
 }
 
 func TestGoPrints(t *testing.T) {
-	x, err := runGo(loadGo(t, engine.Config{Limits: roomy}), "print", "")
+	x, err := runGo(loadGo(t, engine.Config{}), "print", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +125,7 @@ func TestGoPrints(t *testing.T) {
 }
 
 func TestGoHasNoFiles(t *testing.T) {
-	x, err := runGo(loadGo(t, engine.Config{Limits: roomy}), "files", "")
+	x, err := runGo(loadGo(t, engine.Config{}), "files", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +138,7 @@ func TestGoHasNoFiles(t *testing.T) {
 func TestGoIsDeterministic(t *testing.T) {
 	var first []abi.Edit
 	for i := range 6 {
-		x, err := runGo(loadGo(t, engine.Config{Limits: roomy}), "chance", "")
+		x, err := runGo(loadGo(t, engine.Config{}), "chance", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +156,7 @@ func TestGoIsDeterministic(t *testing.T) {
 
 // TestIsolation has a guest keep what it reads and emit what it kept.
 func TestIsolation(t *testing.T) {
-	m := loadGo(t, engine.Config{Limits: roomy})
+	m := loadGo(t, engine.Config{})
 	runs := 1000
 	if testing.Short() {
 		runs = 100
@@ -178,7 +174,7 @@ func TestIsolation(t *testing.T) {
 }
 
 func BenchmarkGoRun(b *testing.B) {
-	m := loadGo(b, engine.Config{Limits: roomy})
+	m := loadGo(b, engine.Config{})
 	for b.Loop() {
 		if _, err := runGo(m, "nothing", ""); err != nil {
 			b.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"bespoke/modules/abi"
 	"bespoke/modules/engine"
@@ -29,7 +28,7 @@ func TestFaults(t *testing.T) {
 		{"trap", guest(0, unreachable), engine.FaultTrap, "wasm error: unreachable"},
 		{"division by zero", guest(0, args(1, 0), []byte{0x6d}, drop), engine.FaultTrap, "integer divide by zero"},
 		{"outside the memory", guest(0, load32(1<<20), drop), engine.FaultTrap, "out of bounds memory access"},
-		{"loop", guest(0, forever), engine.FaultDeadline, "on_response took more than 1000 ms"},
+		{"loop", guest(0, forever), engine.FaultFuel, "on_response used up its fuel of 100000000 instructions"},
 		{"recursion", recursive(), engine.FaultStack, "stack overflow"},
 		{"exit", exits(0), engine.FaultExit, "status 0"},
 		{"read a key outside", guest(0, args(65530, 10, 0, 0), call(0), drop), engine.FaultTrap, "the key of read at 65530, 10 bytes long, is outside the memory of 65536 bytes"},
@@ -91,7 +90,10 @@ func TestRefusals(t *testing.T) {
 				b.text(100, c.text)
 			}
 			x := &exchange{answer: func(abi.Edit) abi.Refusal { return c.host }}
-			if err := run(t, abi.Limits{EditBytes: 32}, b.bytes(), x); err != nil {
+			err := run(t, abi.Limits{EditBytes: 32}, b.bytes(), x)
+			if c.want == abi.RefusedLimit {
+				wantFault(t, err, engine.FaultLimit, "on_response emitted more than 2048 edits or 32 bytes")
+			} else if err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Equal(x.log, []string{"1 ok"}) {
@@ -112,9 +114,8 @@ func repeat(n int32, code ...[]byte) []byte {
 
 func TestTooManyEdits(t *testing.T) {
 	x := &exchange{}
-	if err := run(t, abi.Limits{}, guest(1, repeat(100_000, args(12, 0, 0, 0, 0, 0, 0), call(1), drop)).bytes(), x); err != nil {
-		t.Fatal(err)
-	}
+	err := run(t, abi.Limits{}, guest(1, repeat(100_000, args(12, 0, 0, 0, 0, 0, 0), call(1), drop)).bytes(), x)
+	wantFault(t, err, engine.FaultLimit, "on_response emitted more than 2048 edits")
 	if len(x.edits) != abi.DefaultLimits.Edits {
 		t.Errorf("%d edits, want %d", len(x.edits), abi.DefaultLimits.Edits)
 	}
@@ -202,11 +203,10 @@ func TestHostPanic(t *testing.T) {
 }
 
 func TestCanceled(t *testing.T) {
-	m := load(t, start(t, engine.Config{Limits: abi.Limits{RunMillis: 60_000}}), guest(0, forever).bytes())
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	wantFault(t, m.Run(ctx, abi.OnResponse, &exchange{}), engine.FaultCanceled, "deadline exceeded")
-	wantFault(t, m.Run(ctx, abi.OnResponse, &exchange{}), engine.FaultCanceled, "deadline exceeded")
+	m := load(t, start(t, engine.Config{}), guest(0).bytes())
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	wantFault(t, m.Run(ctx, abi.OnResponse, &exchange{}), engine.FaultCanceled, "context canceled")
 }
 
 // TestBusy starts a run within a run.
@@ -235,7 +235,7 @@ func TestBusy(t *testing.T) {
 
 // TestConcurrent runs one module on many goroutines; each must get its own value back.
 func TestConcurrent(t *testing.T) {
-	m := load(t, start(t, engine.Config{Limits: abi.Limits{RunMillis: 10_000, InitMillis: 10_000}}), echo().bytes())
+	m := load(t, start(t, engine.Config{Limits: abi.Limits{}}), echo().bytes())
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {
@@ -267,7 +267,7 @@ func BenchmarkRun(b *testing.B) {
 // TestNoLeak runs thousands of times, half of them with a fault, and compares
 // the memory and the goroutines that are left.
 func TestNoLeak(t *testing.T) {
-	e := start(t, engine.Config{})
+	e := start(t, engine.Config{Suspension: engine.Suspension{Failures: 1 << 30}})
 	good, bad := load(t, e, echo().bytes()), load(t, e, guest(0, unreachable).bytes())
 	x := &exchange{values: map[string]string{"k": "v"}}
 	measure := func() (heap uint64, goroutines int) {

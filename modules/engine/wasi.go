@@ -85,12 +85,22 @@ const (
 // wasiState is what WASI keeps of one instance.
 type wasiState struct {
 	clock uint64 // nanoseconds; moved only by sleeping
-	rand  *rand.ChaCha8
+	rand  rand.ChaCha8
+	drawn bool      // rand was used since it was restored
 	lines [2][]byte // of stdout and stderr: a line that has no end yet
 }
 
 func newWASIState() wasiState {
-	return wasiState{clock: epoch, rand: rand.NewChaCha8([32]byte{})}
+	return wasiState{clock: epoch, rand: *rand.NewChaCha8([32]byte{})}
+}
+
+// restore puts back clock and chance. The lines are empty after each run; only
+// their room is kept, which no guest can read.
+func (w *wasiState) restore(from *wasiState) {
+	w.clock = from.clock
+	if w.drawn {
+		w.rand, w.drawn = from.rand, false
+	}
 }
 
 // flush logs the unfinished lines.
@@ -143,8 +153,11 @@ func clockTime(g *guest, mem api.Memory, stack []uint64) {
 }
 
 func randomGet(g *guest, mem api.Memory, stack []uint64) {
+	buf := view(mem, "the buffer of random_get", stack[0], stack[1])
+	g.charge(len(buf))
+	g.wasi.drawn = true
 	// ChaCha8 never returns an error.
-	_, _ = g.wasi.rand.Read(view(mem, "the buffer of random_get", stack[0], stack[1]))
+	_, _ = g.wasi.rand.Read(buf)
 	stack[0] = wasiSuccess
 }
 
@@ -163,6 +176,7 @@ func pollOneoff(g *guest, mem api.Memory, stack []uint64) {
 	in := view(mem, "the subscriptions of poll_oneoff", stack[0], n*subscription)
 	out := view(mem, "the events of poll_oneoff", stack[1], n*event)
 	count := view(mem, "the result of poll_oneoff", stack[3], 4)
+	g.charge(int(n) * 16)
 	le := binary.LittleEndian
 	deadline := func(s []byte) uint64 {
 		timeout, absolute := le.Uint64(s[24:]), le.Uint16(s[40:])&1 != 0
@@ -214,11 +228,12 @@ func fdWrite(g *guest, mem api.Memory, stack []uint64) {
 		return
 	}
 	vectors := view(mem, "the vectors of fd_write", stack[1], n*8)
+	g.charge(len(vectors))
 	written := uint32(0)
 	for ; len(vectors) > 0; vectors = vectors[8:] {
 		b := view(mem, "the text of fd_write",
 			uint64(binary.LittleEndian.Uint32(vectors)), uint64(binary.LittleEndian.Uint32(vectors[4:])))
-		g.wasi.write(&g.log, int(fd-stdout), b)
+		g.write(int(fd-stdout), b)
 		written += uint32(len(b))
 	}
 	binary.LittleEndian.PutUint32(view(mem, "the result of fd_write", stack[3], 4), written)
@@ -227,8 +242,10 @@ func fdWrite(g *guest, mem api.Memory, stack []uint64) {
 
 // write logs the lines that b completes and keeps the rest, at most as long as
 // the log may become.
-func (w *wasiState) write(to *logBudget, stream int, b []byte) {
+func (g *guest) write(stream int, b []byte) {
+	w, to := &g.wasi, &g.log
 	for len(b) > 0 && !to.over {
+		g.charge(fuelPerLine)
 		end := bytes.IndexByte(b, '\n')
 		whole := end >= 0
 		if !whole {
