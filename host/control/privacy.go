@@ -11,6 +11,7 @@ package control
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"mime"
@@ -120,7 +121,7 @@ func (p *Privacy) post(r Request, v Visit) Answer {
 	}
 	choice, err := chosen(form, v)
 	if err != nil {
-		return text(400, err.Error()+" Nothing was changed.")
+		return text(400, "The form cannot be used: "+err.Error()+". Nothing was changed.")
 	}
 	var prefs *profile.Preferences
 	if names, ok := form["name"]; ok {
@@ -166,7 +167,7 @@ func chosen(form url.Values, v Visit) (*consent.Choice, error) {
 			c.Granted = c.Granted.With(p)
 		case "", "off", "0", "false", "no":
 		default:
-			return nil, fmt.Errorf("%s takes on or off.", p)
+			return nil, fmt.Errorf("%s takes on or off", p)
 		}
 	}
 	actions, acted := form["action"]
@@ -184,11 +185,11 @@ func chosen(form url.Values, v Visit) (*consent.Choice, error) {
 	case "save":
 	case "name": // the form of the name alone
 		if named {
-			return nil, fmt.Errorf("action=name saves no choice.")
+			return nil, errors.New("action=name saves no choice")
 		}
 		return nil, nil
 	default:
-		return nil, fmt.Errorf("action is allow-all, refuse-all or save.")
+		return nil, errors.New("action is allow-all, refuse-all or save")
 	}
 	return c, nil
 }
