@@ -139,7 +139,7 @@ func TestRefusals(t *testing.T) {
 
 		// Without these limits, each of them compiles for seconds.
 		{"many loops", code(rep(8000, loop, i32(0), brIf(0), end)), 0, prepare.RuleLimit, "units of effort"},
-		{"nested loops", code(rep(8000, loop), rep(8000, end)), 0, prepare.RuleLimit, "units of effort"},
+		{"nested loops", code(rep(4000, loop), rep(4000, end)), 0, prepare.RuleLimit, "units of effort"},
 		{"locals times branches", one(strings.Repeat("i", 1000), rep(1000, get(0), brIf(0))).bytes(), -1, "", ""},
 		{"locals times blocks", one(strings.Repeat("i", 1000), rep(1000, get(0), []byte{0x04, 0x40}, end)).bytes(), 0, prepare.RuleLimit, "units of effort"},
 		{"many memory.fill", code(rep(9_000, args(0, 0, 0), fill)), 0, prepare.RuleLimit, "units of effort"},
