@@ -116,15 +116,18 @@ type Setting struct{ Name, Value string }
 type RefKind uint8
 
 const (
-	Builtin RefKind = iota // it ships with Bespoke
-	File                   // a WebAssembly file
+	Builtin  RefKind = iota // it ships with Bespoke
+	File                    // a WebAssembly file
+	Uploaded                // the tenant uploaded it
 )
 
 // A Ref names a policy. It is comparable.
 type Ref struct {
 	Kind RefKind
-	Name string // of a built-in; of a file, its base name without .wasm
-	File string // resolved against the folder of the configuration; "" for a built-in
+	Name string // of a built-in or an upload; of a file, its base name without .wasm
+	File string // of a file: resolved against the folder of the configuration
+
+	Version int // of an upload: NAME@3; 0 is the active one, NAME@active
 }
 
 // Policies says what a policy declares. Load calls Manifest once for each

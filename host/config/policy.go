@@ -106,7 +106,7 @@ var builtinName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
 
 // ref reads where a policy comes from.
 func (d *decoder) ref(n *node) (Ref, bool) {
-	const want = "the name of a policy, or file: and a path"
+	const want = "the name of a policy, NAME@VERSION of one that was uploaded, or file: and a path"
 	s, ok := d.text(n, "use", want)
 	if !ok {
 		return Ref{}, false
@@ -115,7 +115,13 @@ func (d *decoder) ref(n *node) (Ref, bool) {
 		return d.fileRef(n, p)
 	}
 	if name, version, ok := strings.Cut(s, "@"); ok && builtinName.MatchString(name) {
-		d.errorf(n.pos, "use: found %s: uploaded policies (@%s) are not in this version, expected %s", n.describe(), version, want)
+		if version == "active" {
+			return Ref{Kind: Uploaded, Name: name}, true
+		}
+		if v, err := strconv.Atoi(version); err == nil && v > 0 && strconv.Itoa(v) == version {
+			return Ref{Kind: Uploaded, Name: name, Version: v}, true
+		}
+		d.errorf(n.pos, "use: found %s, expected a version after @: a number from 1, or active", n.describe())
 		return Ref{}, false
 	}
 	if !builtinName.MatchString(s) {

@@ -33,6 +33,7 @@ type Config struct {
 	Site    *config.Config
 	Modules *Modules // those that Site was loaded with; the Edge closes them
 	Geo     *geo.DB  // nil: every place is unknown; the caller closes it
+	Store   *Store   // nil: what tenants upload does not run; the caller closes it
 	Sealer  *profile.Sealer
 	Log     *slog.Logger     // nil: nothing is logged
 	Now     func() time.Time // nil: the system's clock
@@ -42,6 +43,7 @@ type Config struct {
 type Edge struct {
 	server   fasthttp.Server
 	sealer   *profile.Sealer
+	store    *Store
 	privacy  *control.Privacy
 	log      *slog.Logger
 	now      func() time.Time
@@ -49,6 +51,8 @@ type Edge struct {
 	draining atomic.Bool
 	stop     sync.Once
 	uploads  atomic.Int64 // bytes of request bodies that are held
+
+	exchanges atomic.Uint64 // that chose versions of policies: picks those of a canary
 
 	// ctx is what policies run under and logs are written under. It is not the
 	// request's: fasthttp ends and reuses that while it may still be looked at.
@@ -71,7 +75,7 @@ func New(c Config) (*Edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Edge{ctx: context.Background(), sealer: c.Sealer, privacy: privacy, log: c.Log, now: c.Now}
+	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, privacy: privacy, log: c.Log, now: c.Now}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}

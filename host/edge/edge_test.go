@@ -62,6 +62,7 @@ type rig struct {
 	addr   string
 	dir    string
 	log    *syncBuffer
+	store  *Store
 	served chan error
 }
 
@@ -149,7 +150,18 @@ func newRig(t testing.TB, origin http.Handler, opts ...rigOption) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.edge, err = New(Config{Site: site, Modules: modules, Geo: places, Sealer: sealer, Log: log})
+	if strings.Contains(c.routes, "@") {
+		if r.store, err = OpenStore(context.Background(), r.dir, site.Limits.Policy, log); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			r.stop()
+			if err := r.store.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	r.edge, err = New(Config{Site: site, Modules: modules, Geo: places, Store: r.store, Sealer: sealer, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

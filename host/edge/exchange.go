@@ -37,6 +37,9 @@ type exchange struct {
 	preferences profile.Preferences
 
 	in        *fasthttp.Response // the origin's answer
+	picks     []pick             // which version of each policy runs
+	pickBuf   [4]pick            // holds picks
+	view      view               // of the run that is under way
 	edits     []abi.Edit         // what policies emitted, in order
 	failed    int                // policies whose run failed
 	located   bool               // some policy was given a place
@@ -141,9 +144,6 @@ func (x *exchange) run() fault {
 	// 7. What do policies want of the response?
 	if x.rewritable() {
 		x.openBody()
-		if x.route.page {
-			x.body.page()
-		}
 		if x.route.response {
 			x.runPolicies(abi.OnResponse)
 		}

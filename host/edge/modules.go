@@ -69,7 +69,12 @@ type Unchecked struct{}
 func (Unchecked) Manifest(config.Ref) (*abi.Manifest, error) { return nil, nil }
 
 // Manifest returns what the policy that r names declares.
+// What a tenant uploads is not known here, and may change at any time: it allows
+// any option.
 func (m *Modules) Manifest(r config.Ref) (*abi.Manifest, error) {
+	if r.Kind == config.Uploaded {
+		return nil, nil
+	}
 	_, manifest, err := m.module(r)
 	return manifest, err
 }

@@ -3,6 +3,8 @@ package edge
 import (
 	"github.com/valyala/fasthttp"
 
+	"bespoke/host/config"
+	"bespoke/host/consent"
 	"bespoke/host/control"
 	"bespoke/host/profile"
 )
@@ -21,7 +23,7 @@ func (x *exchange) ownPage() bool {
 	req := &x.ctx.Request
 	visit := control.Visit{
 		Site: x.tenant.name, Decision: x.decision, Preferences: x.preferences,
-		Used: x.tenant.used, Now: x.began,
+		Used: x.used(), Now: x.began,
 	}
 	if x.snap.geo != nil {
 		info := x.snap.geo.Info()
@@ -47,6 +49,23 @@ func (x *exchange) ownPage() bool {
 	}
 	x.answer(a, caching)
 	return true
+}
+
+// used returns the purposes for which something on the site declares that it
+// reads data, what was uploaded among it.
+func (x *exchange) used() consent.Set {
+	set := x.tenant.used
+	for i := range x.tenant.routes {
+		for _, p := range x.tenant.routes[i].policies {
+			if p.ref.Kind != config.Uploaded || x.edge.store == nil {
+				continue
+			}
+			if pk := x.edge.store.pick(x.tenant.name, p.ref.Name, p.ref.Version, 0); pk.manifest != nil {
+				set |= uses(pk.manifest)
+			}
+		}
+	}
+	return set
 }
 
 func (x *exchange) answer(a control.Answer, caching string) {

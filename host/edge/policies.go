@@ -3,38 +3,96 @@ package edge
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 
+	"bespoke/host/config"
 	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 	"bespoke/modules/engine"
 )
 
+// choose settles which version of each of the route's policies runs in this
+// exchange, in both phases.
+func (x *exchange) choose() {
+	if x.picks != nil {
+		return
+	}
+	n := x.edge.exchanges.Add(1)
+	x.picks = x.pickBuf[:0]
+	for i := range x.route.policies {
+		p := &x.route.policies[i]
+		pk := p.fixed
+		if p.ref.Kind == config.Uploaded && x.edge.store != nil {
+			pk = x.edge.store.pick(x.tenant.name, p.ref.Name, p.ref.Version, n)
+		}
+		x.picks = append(x.picks, pk)
+	}
+}
+
 // runPolicies runs the route's policies of a phase, in the order that the
 // configuration gives. One that fails leaves no edits, and does not stop the others.
 func (x *exchange) runPolicies(ph abi.Phase) {
-	for i := range x.route.policies {
-		p := &x.route.policies[i]
-		if !p.runs(ph) {
+	x.choose()
+	for i := range x.picks {
+		p, pk := &x.route.policies[i], &x.picks[i]
+		if !pk.runs(ph) {
 			continue
 		}
+		if pk.page && x.body != nil {
+			x.body.page() // before the run, whose time is not the origin's
+		}
 		mark := len(x.edits)
-		located := x.located
-		v := &view{x: x, policy: p, phase: ph}
-		if err := p.module.Run(x.edge.ctx, ph, v); err != nil {
-			x.edits = x.edits[:mark]
-			x.located = located
-			x.failed++
-			kind := "unknown"
-			var f *engine.Fault
-			if errors.As(err, &f) {
-				kind = f.Kind.String()
-			}
-			x.edge.log.LogAttrs(x.edge.ctx, slog.LevelWarn, "policy failed", slog.String("tenant", x.tenant.name),
-				slog.String("route", x.route.Path), slog.String("policy", p.name), slog.String("fault", kind), slog.String("error", err.Error()))
+		x.runPolicy(p, pk, ph)
+		if pk.shadow != nil {
+			x.compareShadow(p, pk, ph, mark)
 		}
 	}
+}
+
+// runPolicy runs one policy and leaves its edits in the exchange, or none.
+func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase) {
+	mark, located := len(x.edits), x.located
+	v := &x.view
+	*v = view{x: x, policy: p, pick: pk, phase: ph}
+	err := pk.module.Run(x.edge.ctx, ph, v)
+	if err == nil {
+		return
+	}
+	clear(x.edits[mark:])
+	x.edits, x.located = x.edits[:mark], located
+	x.failed++
+	kind := "unknown"
+	var f *engine.Fault
+	if errors.As(err, &f) {
+		kind = f.Kind.String()
+		if f.Kind == engine.FaultSuspended {
+			return // was told when it was suspended
+		}
+	}
+	x.edge.log.LogAttrs(x.edge.ctx, slog.LevelWarn, "policy failed", slog.String("tenant", x.tenant.name),
+		slog.String("route", x.route.Path), slog.String("policy", p.name), slog.String("fault", kind), slog.String("error", err.Error()))
+}
+
+// compareShadow runs a staged version after the one that counts, compares what
+// it emitted, and drops it.
+func (x *exchange) compareShadow(p *policy, pk *pick, ph abi.Phase, mark int) {
+	counted := len(x.edits)
+	located, failed := x.located, x.failed
+	staged := pick{module: pk.shadow.module, manifest: pk.shadow.manifest, page: pk.shadow.page, version: pk.shadowVersion}
+	if staged.runs(ph) {
+		if staged.page && x.body != nil {
+			x.body.page()
+		}
+		x.runPolicy(p, &staged, ph)
+	}
+	pk.shadow.shadowed.Add(1)
+	if !slices.Equal(x.edits[mark:counted], x.edits[counted:]) {
+		pk.shadow.different.Add(1)
+	}
+	clear(x.edits[counted:])
+	x.edits, x.located, x.failed = x.edits[:counted], located, failed
 }
 
 // A view is what one run of a policy sees of the exchange, and where its edits
@@ -42,14 +100,19 @@ func (x *exchange) runPolicies(ph abi.Phase) {
 type view struct {
 	x      *exchange
 	policy *policy
+	pick   *pick
 	phase  abi.Phase
 	buf    [32]byte // of values made on the spot
 }
 
-// Log passes a policy's line to the operator's log. A policy can put what it
-// read into it, so this is for development: debug level only.
+// Log keeps a line of an uploaded policy for its tenant; one of any other goes
+// to the operator's log, at debug level only, as it may hold what the policy read.
 func (v *view) Log(level abi.Level, line []byte) {
 	x := v.x
+	if v.policy.ref.Kind == config.Uploaded {
+		x.edge.store.ring(x.tenant.name, v.policy.ref.Name).add(x.began, v.pick.version, level, string(line))
+		return
+	}
 	if !x.edge.log.Enabled(x.edge.ctx, slog.LevelDebug) {
 		return
 	}
@@ -72,7 +135,7 @@ func (v *view) check(e abi.Edit) abi.Refusal {
 			return abi.RefusedPhase
 		}
 		if e.Op == abi.OpHTML || e.B == "html" && e.Op >= abi.OpBefore && e.Op <= abi.OpReplace {
-			if !v.policy.manifest.Has(abi.RightHTML) {
+			if !v.pick.manifest.Has(abi.RightHTML) {
 				return abi.RefusedRight
 			}
 		}

@@ -17,7 +17,7 @@ import (
 func (v *view) Read(key []byte) ([]byte, bool) {
 	k := string(key)
 	class := abi.Classify(k)
-	if class == abi.Unknown || !v.policy.manifest.Declares(k) {
+	if class == abi.Unknown || !v.pick.manifest.Declares(k) {
 		return nil, false
 	}
 	if p, needs := class.Needs(); needs && !v.x.decision.Grants(p) {
@@ -52,7 +52,7 @@ func (v *view) public(k string) ([]byte, bool) {
 	case "request.path":
 		return text(x.path)
 	case abi.KeyConfigPolicy:
-		return text(v.policy.manifest.Name)
+		return text(v.pick.manifest.Name)
 	}
 	if name, ok := strings.CutPrefix(k, abi.KeyRequestQuery); ok {
 		if !x.ctx.QueryArgs().Has(name) {

@@ -12,7 +12,6 @@ import (
 	"bespoke/host/config"
 	"bespoke/host/consent"
 	"bespoke/modules/abi"
-	"bespoke/modules/engine"
 )
 
 // A snapshot is one configuration, ready to serve: immutable but for its count
@@ -49,18 +48,19 @@ type route struct {
 	policies []policy
 	request  bool // some policy runs before the origin is asked
 	response bool // some policy runs on the response
-	page     bool // some policy reads the page
 }
 
 // A policy is a use of a module on a route.
 type policy struct {
-	name     string
-	module   *engine.Module
-	manifest *abi.Manifest
-	with     []config.Setting
+	name  string // as the configuration writes it
+	ref   config.Ref
+	fixed pick // what runs, unless it is an upload
+	with  []config.Setting
 }
 
-func (p *policy) runs(ph abi.Phase) bool { return p.manifest.Runs(ph) && p.module.Exports(ph) }
+func (p *pick) runs(ph abi.Phase) bool {
+	return p.module != nil && p.manifest.Runs(ph) && p.module.Exports(ph)
+}
 
 func newSnapshot(site *config.Config, modules *Modules, db *geo.DB) (*snapshot, error) {
 	s := &snapshot{site: site, modules: modules, geo: db, trusted: site.TrustedProxies, exact: map[string]*tenant{}}
@@ -73,7 +73,9 @@ func newSnapshot(site *config.Config, modules *Modules, db *geo.DB) (*snapshot, 
 				return nil, fmt.Errorf("tenant %s, route %s: %w", c.Name, r.Path, err)
 			}
 			for _, p := range compiled.policies {
-				t.used |= uses(p.manifest)
+				if p.fixed.manifest != nil {
+					t.used |= uses(p.fixed.manifest)
+				}
 			}
 			t.routes = append(t.routes, compiled)
 		}
@@ -93,17 +95,19 @@ func newSnapshot(site *config.Config, modules *Modules, db *geo.DB) (*snapshot, 
 func newRoute(r config.Route, modules *Modules) (route, error) {
 	out := route{Route: r}
 	for _, u := range r.Policies {
-		module, manifest, err := modules.module(u.Ref)
-		if err != nil {
-			return out, fmt.Errorf("policy %s: %w", u.Use, err)
+		p := policy{name: u.Use, ref: u.Ref, with: u.With}
+		if u.Ref.Kind == config.Uploaded { // may be in either phase, and may change
+			out.request, out.response = true, true
+		} else {
+			module, manifest, err := modules.module(u.Ref)
+			if err != nil {
+				return out, fmt.Errorf("policy %s: %w", u.Use, err)
+			}
+			p.fixed = pick{module: module, manifest: manifest, page: readsPage(manifest)}
+			out.request = out.request || p.fixed.runs(abi.OnRequest)
+			out.response = out.response || p.fixed.runs(abi.OnResponse)
 		}
-		p := policy{name: u.Use, module: module, manifest: manifest, with: u.With}
 		out.policies = append(out.policies, p)
-		out.request = out.request || p.runs(abi.OnRequest)
-		out.response = out.response || p.runs(abi.OnResponse)
-		for key := range manifest.Reads {
-			out.page = out.page || strings.HasPrefix(key, abi.KeyPage) && p.runs(abi.OnResponse)
-		}
 	}
 	return out, nil
 }
