@@ -85,17 +85,23 @@ func TestOpcodes(t *testing.T) {
 	}
 }
 
-// specTests are the modules of the WebAssembly test suite, version 2.0, which
-// come with the runtime.
-func specTests(t testing.TB) map[string][]byte {
+// runtimeDir is where the source of the runtime is.
+func runtimeDir(t testing.TB) string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/tetratelabs/wazero").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
+	return strings.TrimSpace(string(out))
+}
+
+// specTests are the modules of the WebAssembly test suite, version 2.0, which
+// come with the runtime.
+func specTests(t testing.TB) map[string][]byte {
+	t.Helper()
 	found := map[string][]byte{}
-	root := filepath.Join(strings.TrimSpace(string(out)), "internal", "integration_test", "spectest", "v2", "testdata")
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	root := filepath.Join(runtimeDir(t), "internal", "integration_test", "spectest", "v2", "testdata")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".wasm") {
 			return err
 		}
