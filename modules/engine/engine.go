@@ -57,8 +57,9 @@ type Engine struct {
 	imports    prepare.Imports
 	cache      wazero.CompilationCache
 	rt         wazero.Runtime
-	pager      pager // nil: memories are restored by copying
-	pagedFrom  int   // size of memory from which pager is used
+	pager      pager                           // nil: memories are restored by copying
+	pagedFrom  int                             // size of memory from which pager is used
+	restore    func(*instance, *snapshot) bool // a test without it shows that it is needed
 
 	stop    chan struct{} // closed by Close: ends releaseIdle
 	stopped chan struct{} // closed when it has ended; nil: never begun
@@ -78,7 +79,8 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		limits: limits, log: c.Log, suspension: c.Suspension.or(), now: c.Now, cacheDir: c.CacheDir,
-		imports: offered(), pagedFrom: pagedFrom, stop: make(chan struct{}), modules: map[*Module]struct{}{},
+		imports: offered(), pagedFrom: pagedFrom, restore: (*instance).restore,
+		stop: make(chan struct{}), modules: map[*Module]struct{}{},
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

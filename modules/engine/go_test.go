@@ -154,8 +154,8 @@ func TestGoIsDeterministic(t *testing.T) {
 	}
 }
 
-// TestIsolation has a guest keep what it reads and emit what it kept.
-func TestIsolation(t *testing.T) {
+// TestGoIsolation has a guest keep what it reads and emit what it kept.
+func TestGoIsolation(t *testing.T) {
 	m := loadGo(t, engine.Config{})
 	runs := 1000
 	if testing.Short() {

@@ -118,7 +118,7 @@ func (m *Module) Run(ctx context.Context, p abi.Phase, h Host) error {
 	if n := i.guest.emits.edits; n > 0 {
 		m.edits.Add(uint64(n))
 	}
-	if r.snapshot != nil && i.restore(r.snapshot) {
+	if r.snapshot != nil && m.engine.restore(i, r.snapshot) {
 		r.slots.held[slot] = i
 		kept = true
 	}

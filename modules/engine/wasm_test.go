@@ -10,7 +10,7 @@ type builder struct {
 	types, imports, bodies, exports [][]byte
 	funcTypes                       []byte
 	memory                          []byte // limits; nil: none
-	tables                          [][]byte
+	tables, globals, elements       [][]byte
 	data                            [][]byte
 	start                           int // function index; -1: none
 	manifest                        string
@@ -97,9 +97,15 @@ func (b *builder) bytes() []byte {
 	if b.memory != nil {
 		add(5, append([]byte{1}, b.memory...))
 	}
+	if len(b.globals) > 0 {
+		add(6, vec(b.globals))
+	}
 	add(7, vec(b.exports))
 	if b.start >= 0 {
 		add(8, []byte{byte(b.start)})
+	}
+	if len(b.elements) > 0 {
+		add(9, vec(b.elements))
 	}
 	add(10, vec(b.bodies))
 	if len(b.data) > 0 {

@@ -1,0 +1,37 @@
+package engine
+
+// WithoutReset makes runs leave behind what they wrote.
+func (e *Engine) WithoutReset() {
+	e.restore = func(*instance, *snapshot) bool { return true }
+}
+
+// WithoutPager makes every memory be restored by copying.
+func (e *Engine) WithoutPager() { e.pagedFrom = 1 << 40 }
+
+// AsIfResettable runs a module as if restoring memory and globals undid all that it does.
+func (m *Module) AsIfResettable() error {
+	m.fresh = false
+	return m.release()
+}
+
+// Tick is what an Engine does when a part of Config.Idle is over.
+func (e *Engine) Tick() { e.tick() }
+
+// Release is what Tick does to a module that was not used for long.
+func (m *Module) Release() error { return m.release() }
+
+// File is where the prepared binary is kept.
+func (m *Module) File() string { return m.kept.file }
+
+// IdleTicks is how many of them make a module idle.
+const IdleTicks = idleTicks
+
+// Stack returns the size of the stack that the first instance's response phase runs on.
+func (m *Module) Stack() int {
+	for _, i := range m.resident.Load().slots.held {
+		if i != nil {
+			return i.phases[1].stack.Len()
+		}
+	}
+	return -1
+}
