@@ -192,6 +192,7 @@ func (c *chance) play() error {
 			return err
 		}
 		m.fault = c.fault
+		m.renamed = c.epochs()
 		failed := c.do(r)
 		seen := summary(r)
 		if !slices.Contains(c.allowed, seen) {
@@ -204,12 +205,20 @@ func (c *chance) play() error {
 		switch {
 		case next != "does something else" && failed == nil:
 			want = []string{c.final}
+		case next == "ends" && !r.inDoubt():
+			want = []string{seen} // it failed, and nothing of it may come back
+			c.sameEpochs(m, r)
+		case next == "ends" && m.fails == 1:
+			c.badf("%s: one fault, and it was not undone", failed)
 		case next == "goes on":
 			m.heal()
 			if err := c.do(r); err != nil {
 				c.badf("%s; then, without a fault: %s", failed, err)
 			}
 			want = []string{c.final}
+			if held, want := r.holds(); held != want {
+				c.badf("%s; then, without a fault: binaries are held %d times by %d versions", failed, held, want)
+			}
 		case next == "does something else":
 			// It is active already, and stored already: nothing to do, if that
 			// is what the files say.
@@ -235,6 +244,59 @@ func (c *chance) play() error {
 		c.restart(m, want, fmt.Sprintf("%v; %s; restart", failed, next))
 	}
 	return nil
+}
+
+// epochs returns what notes the epoch of each index that is placed: no two
+// may have the same.
+func (c *chance) epochs() func(to string, data []byte) {
+	placed := map[string]bool{}
+	return func(to string, data []byte) {
+		var e struct{ Index index }
+		if filepath.Ext(to) != ".json" || json.Unmarshal(data, &e) != nil {
+			return
+		}
+		key := fmt.Sprint(to, e.Index.Epoch)
+		if placed[key] {
+			c.badf("epoch %d stood in %s twice", e.Index.Epoch, to)
+		}
+		placed[key] = true
+	}
+}
+
+// sameEpochs holds the epochs that readers see against those of the files.
+func (c *chance) sameEpochs(m *model, r *Registry) {
+	for _, t := range r.Tenants() {
+		path := filepath.Join(r.folder, t+".json")
+		if m.live[path] == nil {
+			continue // its first upload failed
+		}
+		_, seen, _ := r.List(t)
+		if ix, err := readIndex(m, path, t); err != nil || ix.Epoch != seen {
+			c.badf("%s: epoch %d is visible, the file says %+v, %v", t, seen, ix, err)
+		}
+	}
+}
+
+func (r *Registry) inDoubt() bool {
+	for _, t := range *r.tenants.Load() {
+		if t.doubt {
+			return true
+		}
+	}
+	return false
+}
+
+// holds returns how many holds there are on binaries, and how many there should be.
+func (r *Registry) holds() (held, want int) {
+	for _, b := range r.blobs.held {
+		held += b.refs
+	}
+	for _, t := range *r.tenants.Load() {
+		for _, p := range t.now.Load().Policies {
+			want += len(p.Versions)
+		}
+	}
+	return held, want
 }
 
 // without returns a summary up to the line that is about a tenant.

@@ -86,6 +86,69 @@ func TestDamagedIndex(t *testing.T) {
 	}
 }
 
+// TestUnsoundIndex changes one thing in an index that says all there is to say.
+func TestUnsoundIndex(t *testing.T) {
+	d := func(c string) string { return strings.Repeat(c, 64) }
+	sound := `{"tenant":"stores","epoch":9,"policies":[{"name":"a","next":2,"versions":[` +
+		`{"number":1,"digest":"` + d("a") + `","size":5,"uploaded":"2025-06-01T12:00:00Z","state":"uploaded"}]},` +
+		`{"name":"b","next":5,"active":2,"previous":1,"staging":{"version":4,"mode":"canary","permille":10},"versions":[` +
+		`{"number":1,"digest":"` + d("1") + `","size":5,"uploaded":"2025-06-01T12:00:00Z","state":"retired"},` +
+		`{"number":2,"digest":"` + d("2") + `","size":5,"uploaded":"2025-06-01T12:00:00Z","state":"active","note":"n"},` +
+		`{"number":4,"digest":"` + d("4") + `","size":5,"uploaded":"2025-06-01T12:00:00Z","state":"staged"}]}]}`
+	if _, err := decodeBody([]byte(sound), "stores"); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range [][2]string{
+		{`"tenant":"stores"`, `"tenant":"other"`},
+		{`"tenant":"stores"`, `"tenant":"Stores"`},
+		{`"epoch":9`, `"epoch":4611686018427387905`},
+		{`"epoch":9`, `"epoch":-1`},
+		{`"epoch":9`, `"epoch":9,"more":1`},
+		{`"name":"a"`, `"name":"b"`},
+		{`"name":"a"`, `"name":"c"`},
+		{`"name":"a"`, `"name":"A"`},
+		{`"next":2`, `"next":1`},
+		{`"next":5`, `"next":4`},
+		{`"next":5`, `"next":1073741825`},
+		{`"active":2,`, ``},
+		{`"active":2`, `"active":1`},
+		{`"active":2`, `"active":3`},
+		{`"previous":1`, `"previous":2`},
+		{`"previous":1`, `"previous":3`},
+		{`"staging":{"version":4,"mode":"canary","permille":10},`, ``},
+		{`"version":4`, `"version":3`},
+		{`"version":4`, `"version":1`},
+		{`"mode":"canary"`, `"mode":"other"`},
+		{`"permille":10`, `"permille":0`},
+		{`"permille":10`, `"permille":1001`},
+		{`"number":1`, `"number":0`},
+		{`"number":4`, `"number":2`},
+		{`"number":4`, `"number":5`},
+		{d("4"), d("2")},
+		{d("4"), d("F")},
+		{d("4"), d("f")[1:]},
+		{`"size":5`, `"size":0`},
+		{`"size":5`, `"size":-5`},
+		{`"state":"retired"`, `"state":"uploaded"`},
+		{`"state":"retired"`, `"state":"gone"`},
+		{`"state":"retired"`, `"state":"active"`},
+		{`"state":"active"`, `"state":"checked"`},
+		{`"state":"staged"`, `"state":"checked"`},
+		{`"note":"n"`, `"note":"\u001b"`},
+		{`"note":"n"`, `"note":"` + strings.Repeat("n", 257) + `"`},
+		{`2025-06-01`, `2025-06-41`},
+		{`}]}]}`, `}]}]}{}`},
+	} {
+		text := strings.Replace(sound, c[0], c[1], 1)
+		if text == sound {
+			t.Fatalf("%s is not in the index", c[0])
+		}
+		if _, err := decodeBody([]byte(text), "stores"); err == nil {
+			t.Errorf("%s in place of %s is accepted", c[1], c[0])
+		}
+	}
+}
+
 func TestIndexOfNobody(t *testing.T) {
 	dir, v := twoTenants(t)
 	tenants := filepath.Join(dir, "policies", "tenants")

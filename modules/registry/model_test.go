@@ -23,10 +23,13 @@ type model struct {
 	temps  int
 
 	steps int                 // operations that write, so far
+	fails int                 // how many of them failed
 	fault func(step int) mood // nil: none fails
 	room  int                 // bytes that all files together may have; 0: any
 
 	deafFile, deafDir bool // a sync reports success and does nothing
+
+	renamed func(to string, data []byte) // told of each; may be nil
 }
 
 type inode struct {
@@ -62,7 +65,11 @@ func (m *model) mood() mood {
 	if m.fault == nil {
 		return fine
 	}
-	return m.fault(m.steps)
+	g := m.fault(m.steps)
+	if g != fine {
+		m.fails++
+	}
+	return g
 }
 
 func (g mood) err(op, path string) error {
@@ -241,6 +248,9 @@ func (m *model) Rename(from, to string) error {
 			return fs.ErrNotExist
 		}
 		m.live[to] = m.live[from]
+		if m.renamed != nil {
+			m.renamed(to, m.live[to].data)
+		}
 		delete(m.live, from)
 		delete(m.given, to)
 		delete(m.given, from)
