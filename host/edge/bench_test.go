@@ -282,4 +282,4 @@ tenants:
 func BenchmarkPassThrough(b *testing.B) { against(b, "[]", 10000) }
 
 // A page with policies for a visitor in whom nothing personal is used.
-func BenchmarkNearbyAndGreet(b *testing.B) { against(b, nearbyAndGreet, 640) }
+func BenchmarkNearbyAndGreet(b *testing.B) { against(b, nearbyAndGreet, 6400) }

@@ -57,24 +57,6 @@ func (d *drainable) Accept() (net.Conn, error) {
 
 type deadliner interface{ SetDeadline(time.Time) error }
 
-// A visitorConn gives each write its own time, so that a long answer may take
-// as long as the visitor keeps taking it.
-type visitorConn struct {
-	net.Conn
-	limit time.Duration
-	by    time.Time
-}
-
-func (v *visitorConn) Write(b []byte) (int, error) {
-	if now := time.Now(); v.by.Sub(now) < v.limit {
-		v.by = now.Add(v.limit + v.limit/4) // see patient.soon
-		if err := v.Conn.SetWriteDeadline(v.by); err != nil {
-			return 0, err
-		}
-	}
-	return v.Conn.Write(b)
-}
-
 // drain makes Accept hand out what is left, and returns when that is done.
 func (d *drainable) drain() {
 	l, ok := d.Listener.(deadliner)

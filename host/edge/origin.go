@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -90,121 +89,6 @@ func dialOrigin(addr string, u *url.URL, l config.Limits) (net.Conn, error) {
 	}
 	return newPatient(c, l.OriginTimeout), nil
 }
-
-// A patient connection gives each read and write its own time, so that a long
-// answer may take as long as it keeps coming. It is used by one exchange at a time.
-type patient struct {
-	net.Conn
-	limit time.Duration
-	// framed says that the message being read has an end of its own, so that
-	// the end of the connection cannot be it. fasthttp takes a connection that
-	// ends between two chunks for the end of the body.
-	framed bool
-
-	raw      syscall.RawConn // to look for what should not have come; nil: cannot
-	used     bool            // an exchange has used it
-	reading  bool            // the last step was a read: the next write begins an exchange
-	heading  bool            // a header is being read, until headBy
-	headBy   time.Time
-	unusable bool
-
-	readBy, writeBy time.Time // the deadlines that are set
-}
-
-// soon returns the deadline that a step may take until, and whether it has to
-// be set. Setting one costs as much as a small header; so a deadline is set
-// with a quarter more than the limit, and stays while it leaves the limit.
-func (p *patient) soon(set *time.Time) (by time.Time, renew bool) {
-	now := time.Now()
-	if set.Sub(now) >= p.limit {
-		return *set, false
-	}
-	*set = now.Add(p.limit + p.limit/4)
-	return *set, true
-}
-
-// newPatient returns a patient connection over c.
-func newPatient(c net.Conn, limit time.Duration) *patient {
-	p := &patient{Conn: c, limit: limit}
-	under := c
-	if t, ok := c.(*tls.Conn); ok {
-		under = t.NetConn()
-	}
-	if s, ok := under.(syscall.Conn); ok {
-		p.raw, _ = s.SyscallConn()
-	}
-	return p
-}
-
-// errStale says that a kept connection was found unusable before anything was
-// sent over it.
-var errStale = errors.New("the kept connection is stale")
-
-// begin readies the connection for the next exchange. An origin may have closed
-// it since the last, or sent more than its answer: a body to HEAD, bytes beyond
-// Content-Length. Those would be read as the answer to somebody else's request.
-func (p *patient) begin() error {
-	if p.used && (p.unusable || p.raw != nil && pending(p.raw)) {
-		return errStale
-	}
-	p.used, p.reading, p.framed = true, false, false
-	p.heading, p.headBy = true, time.Now().Add(p.limit)
-	return nil
-}
-
-func (p *patient) Read(b []byte) (int, error) {
-	p.reading = true
-	if p.heading {
-		// The header has its time as a whole: an origin cannot stretch it.
-		p.readBy = p.headBy
-		if err := p.Conn.SetReadDeadline(p.headBy); err != nil {
-			return 0, err
-		}
-		n, err := p.Conn.Read(b)
-		return n, err
-	}
-	if by, renew := p.soon(&p.readBy); renew {
-		if err := p.Conn.SetReadDeadline(by); err != nil {
-			return 0, err
-		}
-	}
-	n, err := p.Conn.Read(b)
-	if err == io.EOF && p.framed {
-		err = io.ErrUnexpectedEOF
-	}
-	return n, err
-}
-
-func (p *patient) Write(b []byte) (int, error) {
-	if p.reading || !p.used {
-		if err := p.begin(); err != nil {
-			return 0, err
-		}
-	}
-	if by, renew := p.soon(&p.writeBy); renew {
-		if err := p.Conn.SetWriteDeadline(by); err != nil {
-			return 0, err
-		}
-	}
-	return p.Conn.Write(b)
-}
-
-// LocalAddr leads from a response, which has its connection's address, back to
-// the connection; see connOf.
-func (p *patient) LocalAddr() net.Addr { return patientAddr{p} }
-
-type patientAddr struct{ conn *patient }
-
-func (a patientAddr) Network() string { return a.conn.Conn.LocalAddr().Network() }
-func (a patientAddr) String() string  { return a.conn.Conn.LocalAddr().String() }
-
-// connOf returns the connection that a response came over.
-func connOf(r *fasthttp.Response) *patient { return r.LocalAddr().(patientAddr).conn }
-
-// The client sets one deadline for a whole exchange; here each step has its own.
-func (p *patient) SetDeadline(time.Time) error      { return nil }
-func (p *patient) SetReadDeadline(time.Time) error  { return nil }
-func (p *patient) SetWriteDeadline(time.Time) error { return nil }
 
 func isReset(err error) bool {
 	var op *net.OpError

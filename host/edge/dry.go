@@ -1,0 +1,230 @@
+package edge
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/valyala/fasthttp"
+
+	"bespoke/geo"
+	"bespoke/host/consent"
+	"bespoke/host/profile"
+	"bespoke/modules/abi"
+	"bespoke/modules/engine"
+)
+
+// DryInput is an exchange to be tried without a server: what a visitor sends,
+// who they are, and what the origin would answer.
+type DryInput struct {
+	Method string      // "GET" if empty
+	Host   string      // one of a tenant's hosts
+	Target string      // path and query, "/" if empty
+	Header [][2]string // of the request; no cookies: see Choice and Preferences
+	GPC    bool        // as if the header Sec-GPC were there
+
+	Place       geo.Place       // where the visitor is, as exactly as is known
+	Choice      *consent.Choice // nil: the visitor has not chosen
+	Preferences profile.Preferences
+
+	Page        []byte // the origin's answer, of status 200; at most MaxDryPage
+	ContentType string // of Page; "text/html; charset=utf-8" if empty
+}
+
+// MaxDryPage is the largest page of a dry exchange, in bytes.
+const MaxDryPage = wholeBody
+
+// A DryRun is one run of a policy: what it read, in order, and what it wanted.
+type DryRun struct {
+	Policy string // as the configuration writes it
+	Phase  abi.Phase
+	Reads  []DryRead
+	Edits  []DryEdit
+	Log    []DryLine
+	Fault  error // *engine.Fault, or nil; then none of the edits counts
+}
+
+// A DryRead is one read and its answer.
+type DryRead struct {
+	Key, Value        string
+	Present, Declared bool // Declared: the manifest names the key
+}
+
+// A DryEdit is one edit, and why it was refused if it was.
+type DryEdit struct {
+	abi.Edit
+	Refused abi.Refusal
+}
+
+// A DryLine is one line of a policy's log.
+type DryLine struct {
+	Level abi.Level
+	Text  string
+}
+
+// DryResult is what a dry exchange came to.
+type DryResult struct {
+	Status   int
+	Header   [][2]string
+	Body     []byte
+	Decision consent.Decision
+	Runs     []DryRun
+}
+
+// NewModules returns modules without a configuration file, which [config.Parse]
+// takes for its policies. Unlike those of [Load], they are the caller's to close.
+func NewModules(ctx context.Context, c engine.Config) (*Modules, error) {
+	eng, err := engine.New(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	limits := c.Limits.Or(abi.DefaultLimits)
+	return &Modules{engine: eng, limit: limits.BinaryBytes, loaded: map[string]*engine.Module{}}, nil
+}
+
+// Dry takes an exchange through the same phases as a served one, but that the
+// place is given and that the origin is not asked. Nothing is recorded.
+func (e *Edge) Dry(in DryInput) (DryResult, error) {
+	if len(in.Page) > MaxDryPage {
+		return DryResult{}, fmt.Errorf("dry exchange: the page has %d bytes, at most %d are allowed", len(in.Page), MaxDryPage)
+	}
+	snap := e.acquire()
+	if snap == nil {
+		return DryResult{}, errors.New("dry exchange: the edge has stopped")
+	}
+	var ctx fasthttp.RequestCtx
+	ctx.Init(in.request(), nil, nil)
+	x := exchanges.Get().(*exchange)
+	x.edge, x.ctx, x.snap, x.began = e, &ctx, snap, e.now()
+	defer x.end()
+	return x.dry(in)
+}
+
+func (in *DryInput) request() *fasthttp.Request {
+	req := new(fasthttp.Request)
+	h := &req.Header
+	h.SetMethod(in.Method)
+	h.SetRequestURI(cmp.Or(in.Target, "/"))
+	h.SetHost(in.Host)
+	for _, f := range in.Header {
+		h.Add(f[0], f[1])
+	}
+	if in.GPC {
+		h.SetCanonical(nameGPC, []byte("1"))
+	}
+	return req
+}
+
+// dry is run (exchange.go) without the network. The numbers are the same.
+func (x *exchange) dry(in DryInput) (r DryResult, err error) {
+	// 1. The site.
+	if f := x.findTenant(); f != noFault {
+		return r, fmt.Errorf("dry exchange: %s %s%s: %s", in.Method, in.Host, in.Target, faults[f].name)
+	}
+	// 2, 3 and 4. The place, the decision, the preferences: by way of the
+	// cookies that the visitor would send.
+	x.sendCookie(useChoice, in.Choice != nil, func() []byte { return in.Choice.Encode() })
+	x.sendCookie(usePreferences, in.Preferences != profile.Preferences{}, in.Preferences.Encode)
+	x.decide(in.Place)
+	x.openPreferences()
+	r.Decision = x.decision
+
+	// 5. The request's policies.
+	if x.route != nil && x.route.request {
+		r.Runs = x.dryPolicies(abi.OnRequest, r.Runs)
+		if x.redirected() {
+			x.dryAnswer(&r)
+			return r, nil
+		}
+	}
+
+	// 6. The origin's answer.
+	x.in = fasthttp.AcquireResponse()
+	x.in.Header.SetContentType(cmp.Or(in.ContentType, "text/html; charset=utf-8"))
+	x.in.SetBodyStream(bytes.NewReader(in.Page), len(in.Page))
+
+	// 7 and 8. The response's policies, and the body.
+	if x.rewritable() {
+		x.openBody()
+		if x.route.response {
+			r.Runs = x.dryPolicies(abi.OnResponse, r.Runs)
+		}
+		x.rewrite()
+	} else {
+		x.passOn()
+	}
+	if x.streamed {
+		return r, errors.New("dry exchange: the page cannot be rewritten as a whole, its edits make it too long")
+	}
+
+	// 9. The header.
+	x.finishHeader()
+	x.dryAnswer(&r)
+	return r, nil
+}
+
+// sendCookie puts one of our cookies into the request, as a browser would.
+func (x *exchange) sendCookie(u use, there bool, plain func() []byte) {
+	if there {
+		x.ctx.Request.Header.Add("Cookie", x.cookieName(u)+"="+x.edge.sealer.Seal(plain(), x.binding(u)))
+	}
+}
+
+func (x *exchange) dryAnswer(r *DryResult) {
+	out := &x.ctx.Response
+	r.Status = out.StatusCode()
+	for name, value := range out.Header.All() {
+		r.Header = append(r.Header, [2]string{string(name), string(value)})
+	}
+	r.Body = slices.Clone(out.Body())
+}
+
+// dryPolicies is runPolicies, written down.
+func (x *exchange) dryPolicies(ph abi.Phase, runs []DryRun) []DryRun {
+	x.choose()
+	for i := range x.picks {
+		p, pk := &x.route.policies[i], &x.picks[i]
+		if !pk.runs(ph) {
+			continue
+		}
+		if pk.page && x.body != nil {
+			x.body.page()
+		}
+		mark, located := len(x.edits), x.located
+		d := &dryView{view: view{x: x, policy: p, pick: pk, phase: ph}, run: DryRun{Policy: p.name, Phase: ph}}
+		if d.run.Fault = pk.module.Run(x.edge.ctx, ph, d); d.run.Fault != nil {
+			clear(x.edits[mark:])
+			x.edits, x.located = x.edits[:mark], located
+			x.failed++
+		}
+		runs = append(runs, d.run)
+	}
+	return runs
+}
+
+// A dryView is a view that writes down what passes through it.
+type dryView struct {
+	view
+	run DryRun
+}
+
+func (d *dryView) Read(key []byte) ([]byte, bool) {
+	value, ok := d.view.Read(key)
+	d.run.Reads = append(d.run.Reads, DryRead{
+		Key: string(key), Value: string(value), Present: ok, Declared: d.pick.manifest.Declares(string(key)),
+	})
+	return value, ok
+}
+
+func (d *dryView) Emit(e abi.Edit) abi.Refusal {
+	r := d.view.Emit(e)
+	d.run.Edits = append(d.run.Edits, DryEdit{e, r})
+	return r
+}
+
+func (d *dryView) Log(level abi.Level, line []byte) {
+	d.run.Log = append(d.run.Log, DryLine{level, string(line)})
+}
