@@ -122,7 +122,7 @@ func (in *DryInput) request() *fasthttp.Request {
 func (x *exchange) dry(in DryInput) (r DryResult, err error) {
 	// 1. The site.
 	if f := x.findTenant(); f != noFault {
-		return r, fmt.Errorf("dry exchange: %s %s%s: %s", in.Method, in.Host, in.Target, faults[f].name)
+		return r, fmt.Errorf("dry exchange: %s %q on host %q: %s", cmp.Or(in.Method, "GET"), cmp.Or(in.Target, "/"), in.Host, faults[f].name)
 	}
 	// 2, 3 and 4. The place, the decision, the preferences: by way of the
 	// cookies that the visitor would send.

@@ -125,13 +125,14 @@ func TestDryHostile(t *testing.T) {
 		"no host":         {},
 		"CONNECT":         {Host: "shop.localhost", Method: "CONNECT"},
 		"two lines":       {Host: "shop.localhost\r\nX: y"},
+		"a NUL":           {Host: "shop.localhost", Target: "/\x00"},
 	} {
 		if _, err := r.edge.Dry(in); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 	got, err := r.edge.Dry(DryInput{
-		Host: "shop.localhost", Target: "/%ff?%zz=\x00", Method: "GET", Page: []byte("<ul id=results><li>\xff"),
+		Host: "shop.localhost", Target: "/%ff?%zz=\xff", Method: "GET", Page: []byte("<ul id=results><li>\xff"),
 		Header: [][2]string{{"Accept-Language", "de\r\nSec-GPC: 1"}}, Place: geo.Place{Country: "US", Lat: 1e300, Located: true, Precision: geo.Exact},
 	})
 	if err != nil || got.Decision.GPC || !strings.HasPrefix(string(got.Body), "<ul id=results><li>\xff") {
