@@ -244,7 +244,7 @@ func (d *decoder) sized(r *reader, i *instruction) {
 		return
 	}
 	if changes != "" {
-		d.module.Unresettable = append(d.module.Unresettable, Finding{Func: r.fn, Offset: i.at, What: changes})
+		d.module.find(Finding{Func: r.fn, Offset: i.at, What: changes})
 	}
 	if p.at >= 0 {
 		b.points = append(b.points, p)

@@ -332,7 +332,7 @@ func (d *decoder) globalSection(r *reader) {
 		case mutable == 0:
 		case typ == 'v':
 			// Through a runtime's interface a global is 64 bits.
-			d.module.Unresettable = append(d.module.Unresettable, Finding{Func: -1, Offset: at, What: "v128 global"})
+			d.module.find(Finding{Func: -1, Offset: at, What: "v128 global"})
 		default:
 			d.module.Globals = append(d.module.Globals, Global{Name: globalName(i), Index: uint32(i), Type: typ})
 		}

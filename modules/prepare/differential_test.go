@@ -3,6 +3,7 @@ package prepare_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -185,11 +186,27 @@ func both(t testing.TB, r wazero.Runtime, binary []byte, o prepare.Options) (acc
 	if err != nil {
 		return false
 	}
-	before, after := compiles(r, binary), compiles(r, m.Code)
+	before, after := compiles(r, withoutCustom(binary)), compiles(r, m.Code)
 	if (before == nil) != (after == nil) {
 		t.Fatalf("before: %v, after: %v\n%x", before, after, binary)
 	}
 	return before == nil
+}
+
+// withoutCustom leaves out the custom sections of a binary that was accepted.
+// What is wrong in them makes no module invalid (core 2.0, section 5.5.3), but
+// the runtime refuses it, or runs out of memory over a count in the names.
+func withoutCustom(module []byte) []byte {
+	out := bytes.Clone(module[:8])
+	for rest := module[8:]; len(rest) > 0; {
+		size, n := binary.Uvarint(rest[1:])
+		whole := 1 + n + int(size)
+		if rest[0] != 0 {
+			out = append(out, rest[:whole]...)
+		}
+		rest = rest[whole:]
+	}
+	return out
 }
 
 // TestMutated changes bytes of real modules.

@@ -14,18 +14,25 @@
 //
 // # Fuel
 //
-// A mutable i64 global counts down. Each function's entry and each loop's head
-// subtract the number of instructions from there on that no inner loop counts
-// for itself, branches not taken included, and trap by unreachable when the
-// count falls below zero. So an instruction is always paid before it runs, and
-// fuel is an upper bound of the instructions executed. The instructions that do
-// nothing by themselves (block, loop, else, end, nop) are free.
+// A mutable i64 global counts down. At each function's entry, at each loop's
+// head and where a br_table or branch around one lands, what follows is paid:
+// the count is lowered by its number of instructions, and if it falls below
+// zero the code traps by unreachable. An instruction is paid before it runs, so
+// fuel spent is an upper bound of the instructions executed; branches not taken
+// are paid too. regions.go says exactly how. block, loop, else, end and nop do
+// nothing by themselves and are free.
 //
-// Instructions whose work depends on an operand also pay for that, before they
-// run: memory.fill, memory.copy and memory.init one unit for each 16 bytes;
-// memory.grow 4,096 for each page of 64 KiB; table.fill, table.copy, table.init
-// and table.grow one for each element. An imported function counts as one
-// instruction: what it does is its host's to charge, in the same global.
+// What takes longer than an instruction costs more:
+//
+//   - memory.fill, memory.copy and memory.init: one unit more for each 16 bytes;
+//   - memory.grow: 64, and 4,096 for each page of 64 KiB; nothing for pages
+//     beyond what the memory may ever have, since it fails then;
+//   - table.fill, table.copy, table.init: one for each element; table.grow: 64
+//     and one for each element;
+//   - moving more than 32 locals or values at once: one for each of the others.
+//
+// A call of an imported function counts as one instruction: what it does is
+// its host's to charge, in the same global.
 //
 // After a trap the sign of the fuel global tells fuel that ran out (negative)
 // from the module's own unreachable.
@@ -90,7 +97,8 @@ type Module struct {
 	Start   bool // it has a start function, which runs at instantiation
 	Grows   bool // it contains memory.grow
 
-	// Unresettable lists what writing back memory and globals does not undo.
+	// Unresettable lists what writing back memory and globals does not undo,
+	// the first hundred places.
 	Unresettable []Finding
 	Stats        Stats
 }
@@ -121,6 +129,14 @@ type Stats struct {
 	Checks      int // places where fuel is taken
 	DataBytes   int // of all data segments
 	LargestFunc int // bytes
+}
+
+const maxFindings = 100
+
+func (m *Module) find(f Finding) {
+	if len(m.Unresettable) < maxFindings {
+		m.Unresettable = append(m.Unresettable, f)
+	}
 }
 
 // Has reports whether the function of that name, one of Options.Exports.Functions, is exported.
