@@ -145,8 +145,11 @@ func differences(a, b *config.Config) (names []string) {
 	}
 	x, y := a.Limits, b.Limits
 	if x.HeaderBytes != y.HeaderBytes || x.RequestBodyBytes != y.RequestBodyBytes ||
-		x.ReadTimeout != y.ReadTimeout || x.WriteTimeout != y.WriteTimeout || x.IdleTimeout != y.IdleTimeout {
+		x.ReadTimeout != y.ReadTimeout || x.WriteTimeout != y.WriteTimeout || x.IdleTimeout != y.IdleTimeout || x.Connections != y.Connections {
 		names = append(names, "limits of headers, request bodies and connections")
+	}
+	if x.Policy != y.Policy {
+		names = append(names, "limits of policies, for those that were uploaded")
 	}
 	return names
 }

@@ -110,6 +110,7 @@ type process struct {
 	log      *slog.Logger
 	site     *config.Config
 	edge     *edge.Edge
+	store    *edge.Store
 	geo      *geo.DB // nil without one
 	stopGeo  context.CancelFunc
 	admin    *control.Admin // nil without one
@@ -174,9 +175,17 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 	if err != nil {
 		return nil, err
 	}
+	if p.store, err = edge.OpenStore(context.WithoutCancel(ctx), site.State, site.Limits.Policy, log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.store.Close()
+		}
+	}()
 	p.site = site
 	p.watch(ctx, db)
-	if p.edge, err = edge.New(edge.Config{Site: site, Modules: modules, Geo: db, Sealer: sealer, Log: log}); err != nil {
+	if p.edge, err = edge.New(edge.Config{Site: site, Modules: modules, Geo: db, Store: p.store, Sealer: sealer, Log: log}); err != nil {
 		return nil, err
 	}
 	if p.listener, err = net.Listen("tcp", site.Listen); err != nil {
@@ -260,6 +269,7 @@ func (p *process) stop() error {
 	if p.admin != nil {
 		err = errors.Join(err, p.admin.Close(ctx))
 	}
+	err = errors.Join(err, p.store.Close())
 	p.stopGeo()
 	if p.geo != nil {
 		err = errors.Join(err, p.geo.Close())
