@@ -59,6 +59,15 @@ const (
 	Error
 )
 
+var levelNames = [...]string{"debug", "info", "warn", "error"}
+
+func (l Level) String() string {
+	if int(l) < len(levelNames) {
+		return levelNames[l]
+	}
+	return ""
+}
+
 // An Edit is one operation that a policy emitted. Target is a CSS selector in
 // HTML and XML, a JSON Pointer in JSON, a name for a header; A and B are the
 // operation's arguments as ABI.md lists them. All three are UTF-8.
