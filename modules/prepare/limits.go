@@ -31,10 +31,8 @@ type Limits struct {
 	Effort int
 }
 
-// DefaultLimits are the limits where Options do not say.
-var DefaultLimits = defaultLimits()
-
-func defaultLimits() Limits {
+// DefaultLimits returns the limits where Options do not say.
+func DefaultLimits() Limits {
 	return Limits{
 		BinaryBytes: 16 << 20,
 		MemoryPages: 512, // 32 MiB
@@ -60,7 +58,7 @@ func defaultLimits() Limits {
 
 // or returns l with every zero field taken from the defaults.
 func (l Limits) or() (Limits, error) {
-	d := defaultLimits()
+	d := DefaultLimits()
 	for _, f := range []struct {
 		name         string
 		value, deflt *int

@@ -109,8 +109,7 @@ func (r *reader) signed(bits int) int64 {
 	return 0
 }
 
-// count reads a number of things and refuses more than most. Things of which
-// each takes a byte or more in the binary are bounded by what is left of it.
+// count reads a number of things and refuses more than most.
 func (r *reader) count(what string, most int) int {
 	at := r.pos
 	n := r.u32()
@@ -124,7 +123,8 @@ func (r *reader) count(what string, most int) int {
 	return int(n)
 }
 
-// items is count of things that take at least a byte each.
+// items is count of things that take at least a byte each, so that more than
+// there are bytes left is refused too, before memory is reserved for them.
 func (r *reader) items(what string, most int) int {
 	at := r.pos
 	n := r.count(what, most)

@@ -185,7 +185,7 @@ func TestTermination(t *testing.T) {
 				} else {
 					b.export(place, 0, f)
 				}
-				err, fuel := runOut(t, b.bytes(), place)
+				fuel, err := runOut(t, b.bytes(), place)
 				if err == nil {
 					t.Fatal("it ended without an error")
 				}
@@ -201,14 +201,14 @@ func TestTermination(t *testing.T) {
 }
 
 // runOut runs one place of a module with fuel for a second at most.
-func runOut(t *testing.T, binary []byte, place string) (error, int64) {
+func runOut(t *testing.T, binary []byte, place string) (int64, error) {
 	t.Helper()
 	const fuel = 100_000_000
 	code := must(t, binary, prepare.Options{InitFuel: fuel}).Code
 	ctx := context.Background()
 	m, err := newRuntime(t).InstantiateWithConfig(ctx, code, wazero.NewModuleConfig().WithStartFunctions())
 	if place == "start" {
-		return err, 0
+		return 0, err
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func runOut(t *testing.T, binary []byte, place string) (error, int64) {
 		t.Errorf("%d units at the start, want %d", got, fuel)
 	}
 	_, err = m.ExportedFunction(place).Call(ctx)
-	return err, int64(fuelOf(m).Get())
+	return int64(fuelOf(m).Get()), err
 }
 
 // TestDeepRecursion ends by the end of the stack, or of the fuel, and the
