@@ -108,6 +108,28 @@ func (b *budget) suspend() {
 	b.until.Store(now.Add(b.pause).UnixNano())
 }
 
+// slowRuns is how many runs of a module must go well after one that used up its fuel.
+const slowRuns = 20
+
+// A lane is what modules share that used up their fuel lately. Go cannot take
+// a processor from compiled code before it returns, so a few runs without an
+// end could have all processors. Only as many of them as the lane is wide run
+// at once, and at least one processor is left to others.
+type lane struct {
+	inside atomic.Int32
+	width  int32
+}
+
+func (l *lane) enter() bool {
+	if l.inside.Add(1) <= l.width {
+		return true
+	}
+	l.inside.Add(-1)
+	return false
+}
+
+func (l *lane) leave() { l.inside.Add(-1) }
+
 // State is how a module fares.
 type State struct {
 	Suspended bool      // it is not run until Until, when one run tries it again

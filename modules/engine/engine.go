@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -61,6 +62,8 @@ type Engine struct {
 	pagedFrom  int                             // size of memory from which pager is used
 	restore    func(*instance, *snapshot) bool // a test without it shows that it is needed
 
+	lane lane
+
 	stop    chan struct{} // closed by Close: ends releaseIdle
 	stopped chan struct{} // closed when it has ended; nil: never begun
 
@@ -88,6 +91,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if e.now == nil {
 		e.now = time.Now
 	}
+	e.lane.width = int32(max(1, runtime.GOMAXPROCS(0)-1))
 	var err error
 	if c.CacheDir == "" {
 		e.cache = wazero.NewCompilationCache()

@@ -29,6 +29,7 @@ type Module struct {
 	unused   atomic.Int32             // ticks since the last run
 	changing sync.Mutex               // held to load and release
 
+	slow     atomic.Int32 // runs that must go well until it is no longer taken for one that hogs a processor
 	budget   budget
 	fuel     atomic.Uint64
 	edits    atomic.Uint64
@@ -92,6 +93,12 @@ func (m *Module) Run(ctx context.Context, p abi.Phase, h Host) error {
 	if !ok {
 		return m.refuse(FaultSuspended, errors.New("it failed too often and is suspended for a while"))
 	}
+	if m.slow.Load() > 0 {
+		if !m.engine.lane.enter() {
+			return m.refuse(FaultBusy, errors.New("it used up its fuel lately, and others that did are under way"))
+		}
+		defer m.engine.lane.leave()
+	}
 	r, slot, err := m.take(trial)
 	if err != nil {
 		return err
@@ -124,6 +131,9 @@ func (m *Module) Run(ctx context.Context, p abi.Phase, h Host) error {
 	}
 	if err != nil {
 		return m.fail(err, trial)
+	}
+	if m.slow.Load() > 0 {
+		m.slow.Add(-1)
 	}
 	m.budget.succeeded(trial)
 	return nil
@@ -189,6 +199,9 @@ func (m *Module) fail(err error, trial bool) *Fault {
 		f.Kind, f.Err = own.kind, own.err
 	}
 	m.failures[f.Kind].Add(1)
+	if f.Kind == FaultFuel || f.Kind == FaultStack {
+		m.slow.Store(slowRuns)
+	}
 	if f.Kind.own() {
 		m.budget.failed(trial)
 	} else {
