@@ -1,11 +1,15 @@
 // Package control is what people see of the edge itself: the privacy centre
-// for visitors, the Global Privacy Control statement, and the health of the
-// process for operators.
+// for visitors, the Global Privacy Control statement, and for operators and
+// tenants the admin API, by which policies are uploaded and switched.
 //
 // [Privacy] answers one request to the privacy centre. It is a function from
 // what the exchange knows of the visitor to a page and the changes that they
 // asked for; the edge sets the cookies. It never reads a cookie, an address or
 // the profile itself.
+//
+// [NewAdmin] opens the admin API on a listener of its own, for those who hold
+// one of the [Tokens]; ADMIN.md beside this file lists what it takes. It runs no
+// policy and keeps none: that is for the [Runtime] and the registry it is given.
 package control
 
 import (

@@ -192,7 +192,7 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	if site.Admin != "" {
-		if p.admin, err = control.NewAdmin(site.Admin); err != nil {
+		if p.admin, err = control.NewAdmin(control.AdminConfig{Addr: site.Admin, Log: log}); err != nil {
 			p.listener.Close()
 			return nil, fmt.Errorf("admin: %w", err)
 		}
