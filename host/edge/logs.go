@@ -4,7 +4,9 @@ import (
 	"sync"
 	"time"
 
+	"bespoke/host/control"
 	"bespoke/modules/abi"
+	"bespoke/modules/engine"
 )
 
 // What is kept of a policy's log, in memory only: a policy can write what it
@@ -14,21 +16,12 @@ const (
 	logBytes = 128 << 10
 )
 
-// A LogLine is a line that an uploaded policy wrote.
-type LogLine struct {
-	Seq     uint64 // grows by one
-	Time    time.Time
-	Version int
-	Level   abi.Level
-	Text    string
-}
-
 type logKey struct{ tenant, policy string }
 
 // A ring holds the last lines of one policy.
 type ring struct {
 	mu    sync.Mutex // guards the rest
-	lines []LogLine
+	lines []control.LogLine
 	bytes int
 	seq   uint64
 }
@@ -37,7 +30,7 @@ func (r *ring) add(at time.Time, version int, level abi.Level, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
-	r.lines = append(r.lines, LogLine{r.seq, at, version, level, text})
+	r.lines = append(r.lines, control.LogLine{Seq: r.seq, Time: at, Version: version, Level: level.String(), Text: text})
 	r.bytes += len(text)
 	drop := 0
 	for len(r.lines)-drop > logLines || r.bytes > logBytes {
@@ -59,7 +52,7 @@ func (s *Store) ring(tenant, policy string) *ring {
 }
 
 // Logs returns the lines of an uploaded policy that came after a sequence number.
-func (s *Store) Logs(tenant, policy string, after uint64) []LogLine {
+func (s *Store) Logs(tenant, policy string, after uint64) []control.LogLine {
 	got, ok := s.logs.Load(logKey{tenant, policy})
 	if !ok {
 		return nil
@@ -67,7 +60,7 @@ func (s *Store) Logs(tenant, policy string, after uint64) []LogLine {
 	r := got.(*ring)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var out []LogLine
+	var out []control.LogLine
 	for _, l := range r.lines {
 		if l.Seq > after {
 			out = append(out, l)
@@ -75,3 +68,44 @@ func (s *Store) Logs(tenant, policy string, after uint64) []LogLine {
 	}
 	return out
 }
+
+// Status tells how each version of an uploaded policy that was wanted since the
+// start has fared.
+func (s *Store) Status(tenant, policy string) []control.RunStatus {
+	policies, _, err := s.registry.List(tenant)
+	if err != nil {
+		return nil
+	}
+	var out []control.RunStatus
+	for _, p := range policies {
+		if p.Name != policy {
+			continue
+		}
+		for _, v := range p.Versions {
+			if _, wanted := s.modules.Load(v.Digest); !wanted {
+				continue
+			}
+			if e := s.stored(tenant, policy, v); e.module != nil {
+				out = append(out, runStatus(v.Number, e))
+			}
+		}
+	}
+	return out
+}
+
+func runStatus(version int, e *stored) control.RunStatus {
+	st := e.module.State()
+	rs := control.RunStatus{Version: version, SuspendedUntil: st.Until, Runs: st.Runs, Edits: st.Edits, Differences: e.different.Load()}
+	for kind, n := range st.Failures {
+		if n > 0 {
+			if rs.Failures == nil {
+				rs.Failures = map[string]uint64{}
+			}
+			rs.Failures[engine.FaultKind(kind).String()] = n
+		}
+	}
+	return rs
+}
+
+// Limits returns the limits that hold for uploaded policies.
+func (s *Store) Limits() abi.Limits { return s.limits }

@@ -22,6 +22,7 @@ import (
 type Store struct {
 	registry *registry.Registry
 	engine   *engine.Engine
+	limits   abi.Limits
 	log      *slog.Logger
 	cancel   func() // of the subscription
 
@@ -52,7 +53,7 @@ func OpenStore(ctx context.Context, dir string, limits abi.Limits, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{engine: eng, log: log}
+	s := &Store{engine: eng, limits: limits.Or(abi.DefaultLimits), log: log}
 	s.registry, err = registry.Open(dir, registry.Config{
 		Check:  s.check,
 		Limits: registry.Limits{BinaryBytes: limits.Or(abi.DefaultLimits).BinaryBytes},

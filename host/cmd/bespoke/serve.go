@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,7 +39,7 @@ again; one that is not right changes nothing and is reported.`,
 				return err
 			}
 			ready := func(p *process) {
-				fmt.Fprintf(cmd.OutOrStdout(), "serving %s on %s\n", count(len(p.site.Tenants), "site"), p.listener.Addr())
+				fmt.Fprintf(cmd.OutOrStdout(), "serving %s on %s\n", count(len(p.site.Load().Tenants), "site"), p.listener.Addr())
 			}
 			return serve(cmd.Context(), file, log, ready)
 		},
@@ -108,7 +109,7 @@ func count(n int, what string) string {
 type process struct {
 	file     string
 	log      *slog.Logger
-	site     *config.Config
+	site     atomic.Pointer[config.Config] // replaced by reload
 	edge     *edge.Edge
 	store    *edge.Store
 	geo      *geo.DB // nil without one
@@ -183,7 +184,7 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 			p.store.Close()
 		}
 	}()
-	p.site = site
+	p.site.Store(site)
 	p.watch(ctx, db)
 	if p.edge, err = edge.New(edge.Config{Site: site, Modules: modules, Geo: db, Store: p.store, Sealer: sealer, Log: log}); err != nil {
 		return nil, err
@@ -192,13 +193,25 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	if site.Admin != "" {
-		if p.admin, err = control.NewAdmin(control.AdminConfig{Addr: site.Admin, Log: log}); err != nil {
+		if p.admin, err = control.NewAdmin(control.AdminConfig{
+			Addr: site.Admin, Tenants: p.tenants, Policies: p.store.Registry(), Runtime: p.store,
+			Tokens: control.NewTokens(site.State), Log: log,
+		}); err != nil {
 			p.listener.Close()
 			return nil, fmt.Errorf("admin: %w", err)
 		}
 		go p.admin.Serve()
 	}
 	return p, nil
+}
+
+// tenants returns the names of the sites that are configured now.
+func (p *process) tenants() []string {
+	var names []string
+	for _, t := range p.site.Load().Tenants {
+		names = append(names, t.Name)
+	}
+	return names
 }
 
 func openGeo(site *config.Config) (*geo.DB, error) {
@@ -249,7 +262,7 @@ func (p *process) reload(ctx context.Context) {
 	// Exchanges that began before may still look places up: a closed database
 	// answers that every place is unknown, which is safe.
 	stop, old := p.stopGeo, p.geo
-	p.site = site
+	p.site.Store(site)
 	p.watch(ctx, db)
 	stop()
 	if old != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"bespoke/geo/demodb"
+	"bespoke/host/control"
 )
 
 type lockedBuffer struct {
@@ -51,7 +53,7 @@ func (l *lockedBuffer) await(t *testing.T, text string) {
 func TestServe(t *testing.T) {
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		io.WriteString(w, "<ul id=results><li data-lat=52.5 data-lon=13.4>Berlin</li><li data-lat=37.8 data-lon=-122.4>San Francisco</li></ul>\n")
+		io.WriteString(w, "<p id=greeting></p><ul id=results><li data-lat=52.5 data-lon=13.4>Berlin</li><li data-lat=37.8 data-lon=-122.4>San Francisco</li></ul>\n")
 	}))
 	defer origin.Close()
 	dir := t.TempDir()
@@ -70,7 +72,7 @@ admin: 127.0.0.1:0
 geo: places.mmdb
 trusted_proxies: [127.0.0.1]
 tenants:
-  - {name: stores, hosts: [stores.example], origin: %q, routes: [{path: /**, policies: [{use: nearby, with: {list: "#results"}}]}]}
+  - {name: stores, hosts: [stores.example], origin: %q, routes: [{path: /own, policies: [{use: say@active}]}, {path: /**, policies: [{use: nearby, with: {list: "#results"}}]}]}
 `, origin.URL)
 	write("bespoke.yaml", config)
 
@@ -113,6 +115,46 @@ tenants:
 		t.Errorf("an unknown site: %d", status)
 	}
 
+	// A tenant uploads a policy over the admin API; the next page has its edit.
+	if _, body := get(addr, "/own", "stores.example", ""); strings.Contains(body, ">one<") {
+		t.Errorf("before the upload: %s", body)
+	}
+	secret, _, err := control.NewTokens(filepath.Join(dir, "state")).Add(control.Token{Name: "stores", Role: control.RoleTenant, Tenant: "stores"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(path, contentType string, body []byte) (int, string) {
+		t.Helper()
+		req, _ := http.NewRequest("POST", "http://"+p.admin.Addr().String()+"/v1/tenants/stores/policies/say"+path, bytes.NewReader(body))
+		req.Header.Set("Authorization", "Bearer "+secret)
+		if contentType != "" {
+			req.Header.Set("Content-Type", contentType)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(b)
+	}
+	code, err := base64.StdEncoding.DecodeString(say)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, body := call("", "application/wasm", []byte("no module")); status != 422 {
+		t.Errorf("garbage: %d %s", status, body)
+	}
+	if status, body := call("", "application/wasm", code); status/100 != 2 {
+		t.Errorf("upload: %d %s", status, body)
+	}
+	if status, body := call("/versions/1/activate", "", nil); status/100 != 2 {
+		t.Errorf("activate: %d %s", status, body)
+	}
+	if _, body := get(addr, "/own", "stores.example", ""); !strings.Contains(body, `<p id=greeting>one</p>`) {
+		t.Errorf("after the upload: %s", body)
+	}
+
 	hup := func() {
 		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 			t.Fatal(err)
@@ -145,3 +187,9 @@ tenants:
 		t.Errorf("serve: %v", err)
 	}
 }
+
+// say is a policy that puts "one" into #greeting: the module that the edge's own
+// tests build by hand, in base64.
+const say = "AGFzbQEAAAABHQRgAABgBH9/f38BfmAHf39/f39/fwF/YAN/f38AAjMDCWJlc3Bva2VfMQRyZWFkAAEJYmVzcG9rZV8xBGVtaXQAAgliZXNwb2" +
+	"tlXzEDbG9nAAMDAgEABQMBAAEHGAIGbWVtb3J5AgALb25fcmVzcG9uc2UAAwofAR0BAX9BAUEAQQlBCUEDQQBBABABGkEBQQlBAxACCwsSAQBB" +
+	"AAsMI2dyZWV0aW5nb25lADEQYmVzcG9rZS5tYW5pZmVzdHsibmFtZSI6InNheSIsInZlcnNpb24iOiIxLjAuMCJ9"
