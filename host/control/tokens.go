@@ -51,7 +51,7 @@ const TokenPrefix = "bsp_"
 const (
 	tokenFile  = "tokens.json"
 	maxTokens  = 1000
-	tokenCheck = time.Second // how often the file is looked at
+	tokenCheck = time.Second // how long a look at the file holds for those who have access
 )
 
 // Tokens are the tokens of a state folder, in its file tokens.json. They are
@@ -73,35 +73,44 @@ func NewTokens(dir string) *Tokens { return &Tokens{dir: dir} }
 
 // Check returns the token whose secret is given. It fails with ErrUnknownToken
 // or ErrExpiredToken; with another error if the tokens cannot be read, and then
-// nobody has access. A change of the file is noticed within a second.
+// nobody has access. A new token is known at once, a revoked one refused within
+// a second.
 func (t *Tokens) Check(secret string, now time.Time) (Token, error) {
-	list, err := t.current(now)
-	if err != nil {
-		return Token{}, err
-	}
 	sum := sha256.Sum256([]byte(secret))
-	// Every hash is compared, each in constant time: how long it takes says
-	// nothing of how much of a guess was right.
-	found := -1
-	for i := range list {
-		if subtle.ConstantTimeCompare(sum[:], list[i].hash[:]) == 1 {
-			found = i
-		}
+	list, err := t.current(now, tokenCheck)
+	token, ok := among(list, sum)
+	if !ok && err == nil {
+		list, err = t.current(now, 0) // it may be new
+		token, ok = among(list, sum)
 	}
-	if found < 0 {
+	switch {
+	case err != nil:
+		return Token{}, err
+	case !ok:
 		return Token{}, ErrUnknownToken
+	case token.Expired(now):
+		return Token{}, ErrExpiredToken
 	}
-	if token := list[found].Token; !token.Expired(now) {
-		return token, nil
-	}
-	return Token{}, ErrExpiredToken
+	return token, nil
 }
 
-// current returns the list, read again if the file changed.
-func (t *Tokens) current(now time.Time) ([]stored, error) {
+// among finds the token of a hash. Every hash is compared, each in constant
+// time: how long it takes says nothing of how much of a guess was right.
+func among(list []stored, sum [sha256.Size]byte) (token Token, ok bool) {
+	for i := range list {
+		if subtle.ConstantTimeCompare(sum[:], list[i].hash[:]) == 1 {
+			token, ok = list[i].Token, true
+		}
+	}
+	return token, ok
+}
+
+// current returns the list. It looks whether the file changed, unless it did so
+// within a time before now.
+func (t *Tokens) current(now time.Time, within time.Duration) ([]stored, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if since := now.Sub(t.looked); !t.looked.IsZero() && since >= 0 && since < tokenCheck {
+	if since := now.Sub(t.looked); !t.looked.IsZero() && since >= 0 && since < within {
 		return t.list, t.err
 	}
 	t.looked = now
