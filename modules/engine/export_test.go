@@ -1,5 +1,7 @@
 package engine
 
+import "bespoke/modules/abi"
+
 // WithoutReset makes runs leave behind what they wrote.
 func (e *Engine) WithoutReset() {
 	e.restore = func(*instance, *snapshot) bool { return true }
@@ -34,4 +36,25 @@ func (m *Module) Stack() int {
 		}
 	}
 	return -1
+}
+
+// RunFresh runs a module in an instance made for this run.
+func (m *Module) RunFresh(p abi.Phase, h Host) error {
+	r := m.resident.Load()
+	i, err := r.start(silent{})
+	if err != nil {
+		return err
+	}
+	defer i.close()
+	_, err = i.run(p, h, m.runFuel)
+	return err
+}
+
+// Copy makes an instance from the snapshot, as for a run beyond those there are instances for.
+func (m *Module) Copy() error {
+	i, err := m.resident.Load().instance()
+	if err == nil {
+		i.close()
+	}
+	return err
 }

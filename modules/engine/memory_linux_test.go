@@ -2,12 +2,17 @@ package engine
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"bespoke/modules/abi"
 )
 
 // mapped returns a memory with an image of random content.
@@ -131,5 +136,55 @@ func BenchmarkRestore(b *testing.B) {
 				b.ReportMetric(0, "ns/op")
 			})
 		}
+	}
+}
+
+// poor is a pager to which the system gives nothing.
+type poor struct{ pager }
+
+func (poor) image([]byte) (image, error) { return nil, errors.New("no file descriptor is left") }
+
+type poorer struct{ pager }
+
+func (p poorer) reserve(uint64) pagedMemory { return p.pager.reserve(1 << 60) }
+
+// TestPoorSystem takes file descriptors, then address space away.
+func TestPoorSystem(t *testing.T) {
+	ctx := context.Background()
+	e, err := New(ctx, Config{Idle: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close(ctx)
+	if e.pager == nil {
+		t.Skip("this kernel has no PAGEMAP_SCAN")
+	}
+	rich := e.pager
+	// Eight pages of memory, and an on_response that does nothing.
+	module := []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x05\x03\x01\x00\x08" +
+		"\x07\x18\x02\x06memory\x02\x00\x0bon_response\x00\x00\x0a\x04\x01\x02\x00\x0b")
+	run := func(m *Module) error { return m.Run(ctx, abi.OnResponse, silent{}) }
+	m, err := e.Load(ctx, "test", module)
+	if err != nil || !m.State().Paged {
+		t.Fatalf("%v, %+v", err, m)
+	}
+	if err := m.release(); err != nil {
+		t.Fatal(err)
+	}
+	e.pager = poor{rich}
+	if err := run(m); err != nil || m.State().Paged {
+		t.Errorf("without file descriptors: %v, %+v", err, m.State())
+	}
+	if err := m.release(); err != nil {
+		t.Fatal(err)
+	}
+	e.pager = poorer{rich}
+	var f *Fault
+	if err := run(m); !errors.As(err, &f) || f.Kind != FaultInit || !strings.Contains(err.Error(), "reserve 1152921504606846976 bytes of memory") {
+		t.Errorf("without address space: %v", err)
+	}
+	e.pager = rich
+	if err := run(m); err != nil || !m.State().Paged {
+		t.Errorf("when all is well again: %v, %+v", err, m.State())
 	}
 }
