@@ -26,6 +26,9 @@ type declared struct {
 
 func (d *declared) Manifest(r Ref) (*abi.Manifest, error) {
 	d.asked = append(d.asked, r)
+	if r.Kind == Uploaded {
+		return nil, nil
+	}
 	name := r.Name
 	if r.Kind == File {
 		data, err := os.ReadFile(r.File)
