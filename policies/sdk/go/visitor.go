@@ -4,6 +4,7 @@ package bespoke
 
 import (
 	"strconv"
+	"strings"
 	"unsafe"
 )
 
@@ -72,6 +73,26 @@ func (v Visitor) Country() string { return v.read("geo.country") }
 
 // City returns the city's name, "" if unknown (geo.city).
 func (v Visitor) City() string { return v.read("geo.city") }
+
+// Hour returns the hour, 0 to 23, in the site's zone, or in the visitor's where
+// they granted their place; -1 if the manifest does not declare it (time.hour).
+func (v Visitor) Hour() int {
+	hour, err := strconv.Atoi(v.read("time.hour"))
+	if err != nil {
+		return -1
+	}
+	return hour
+}
+
+// Find returns the text of each element of the origin's page that matches
+// (page.SELECTOR).
+func (v Visitor) Find(selector string) []string {
+	var found []string
+	for text := range strings.Lines(v.read("page." + selector)) {
+		found = append(found, strings.TrimSuffix(text, "\n"))
+	}
+	return found
+}
 
 // A Place is a point on the Earth, in degrees. Unless Known, it is nowhere,
 // and rules about it do nothing.
