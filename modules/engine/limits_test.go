@@ -28,7 +28,7 @@ func TestFaults(t *testing.T) {
 		{"trap", guest(0, unreachable), engine.FaultTrap, "wasm error: unreachable"},
 		{"division by zero", guest(0, args(1, 0), []byte{0x6d}, drop), engine.FaultTrap, "integer divide by zero"},
 		{"outside the memory", guest(0, load32(1<<20), drop), engine.FaultTrap, "out of bounds memory access"},
-		{"loop", guest(0, forever), engine.FaultFuel, "on_response used up its fuel of 100000000 instructions"},
+		{"loop", guest(0, forever), engine.FaultFuel, fmt.Sprintf("on_response used up its fuel of %d instructions", abi.DefaultLimits.RunFuel())},
 		{"recursion", recursive(), engine.FaultStack, "stack overflow"},
 		{"exit", exits(0), engine.FaultExit, "status 0"},
 		{"read a key outside", guest(0, args(65530, 10, 0, 0), call(0), drop), engine.FaultTrap, "the key of read at 65530, 10 bytes long, is outside the memory of 65536 bytes"},
