@@ -78,6 +78,7 @@ const (
 	adminUploadTime  = 2 * time.Minute  // of one with a long body
 	adminWriteTime   = 30 * time.Second
 	adminIdleTime    = time.Minute
+	maxDrained       = 64 << 20 // bytes of a body that nobody wants; see drain
 )
 
 // NewAdmin listens on c.Addr. Call Serve next.
@@ -182,7 +183,7 @@ func (a *Admin) handle(ctx *fasthttp.RequestCtx) {
 	if p := a.answer(ctx); p != nil {
 		p.write(ctx)
 	}
-	a.drain(ctx)
+	drain(ctx)
 }
 
 func plainHeaders(ctx *fasthttp.RequestCtx) {
@@ -191,15 +192,15 @@ func plainHeaders(ctx *fasthttp.RequestCtx) {
 }
 
 // drain reads what is left of a body, so that the client gets to read the
-// answer; a connection on which more is left is closed, since what follows
-// would pass for the next request.
-func (a *Admin) drain(ctx *fasthttp.RequestCtx) {
+// answer: a connection that is closed before takes the answer with it. One on
+// which more is left is closed, since what follows would pass for a request.
+func drain(ctx *fasthttp.RequestCtx) {
 	if !ctx.Request.IsBodyStream() {
 		return
 	}
 	var buf [8 << 10]byte
 	body := ctx.Request.BodyStream()
-	for left := a.binaryLimit() + maxJSON; left > 0; {
+	for left := maxDrained; left > 0; {
 		n, err := body.Read(buf[:])
 		left -= n
 		if err != nil {
