@@ -78,7 +78,8 @@ const (
 	adminUploadTime  = 2 * time.Minute  // of one with a long body
 	adminWriteTime   = 30 * time.Second
 	adminIdleTime    = time.Minute
-	maxDrained       = 64 << 20 // bytes of a body that nobody wants; see drain
+	maxDrained       = 64 << 20         // bytes of a body that nobody wants; see drain
+	drainTime        = 10 * time.Second // for those
 )
 
 // NewAdmin listens on c.Addr. Call Serve next.
@@ -196,6 +197,10 @@ func plainHeaders(ctx *fasthttp.RequestCtx) {
 // which more is left is closed, since what follows would pass for a request.
 func drain(ctx *fasthttp.RequestCtx) {
 	if !ctx.Request.IsBodyStream() {
+		return
+	}
+	if ctx.Request.Header.ContentLength() > maxDrained || ctx.Conn().SetReadDeadline(time.Now().Add(drainTime)) != nil {
+		ctx.SetConnectionClose()
 		return
 	}
 	var buf [8 << 10]byte
