@@ -3,7 +3,6 @@
 package main
 
 import (
-	"slices"
 	"strconv"
 
 	bespoke "bespoke/policies/sdk/go"
@@ -28,14 +27,15 @@ func nearby(v bespoke.Visitor, page *bespoke.Page) {
 		return
 	}
 	here := v.Place()
-	if !here.Known {
+	if !here.Known() {
 		return
 	}
-	items := []bespoke.Option{bespoke.Coordinates(option(v, "lat", "data-lat"), option(v, "lon", "data-lon"))}
+	var both, one [6]bespoke.Option // on the stack
+	items := append(both[:0], bespoke.Coordinates(option(v, "lat", "data-lat"), option(v, "lon", "data-lon")))
 	if selector, ok := v.Config("items"); ok {
 		items = append(items, bespoke.Items(selector))
 	}
-	order := append(slices.Clone(items), bespoke.Nearest(here))
+	order := append(append(one[:0], items...), bespoke.Nearest(here))
 	if selector, ok := v.Config("show"); ok {
 		order = append(order, bespoke.Show(selector), bespoke.Unit(option(v, "unit", "km")))
 	}
@@ -43,14 +43,13 @@ func nearby(v bespoke.Visitor, page *bespoke.Page) {
 		bespoke.Log(bespoke.Error, "nearby: order: "+err.Error())
 		return
 	}
-	keep := slices.Clone(items)
 	if first > 0 {
-		keep = append(keep, bespoke.First(first))
+		items = append(items, bespoke.First(first))
 	}
 	if km > 0 {
-		keep = append(keep, bespoke.Within(km, here))
+		items = append(items, bespoke.Within(km, here))
 	}
-	if err := page.Keep(list, keep...); err != nil {
+	if err := page.Keep(list, items...); err != nil {
 		bespoke.Log(bespoke.Error, "nearby: keep: "+err.Error())
 	}
 }

@@ -2,10 +2,7 @@
 
 package bespoke
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // An Option says how [Page.Order] and [Page.Keep] treat a list.
 type Option struct {
@@ -27,18 +24,18 @@ const (
 // say where they are in the attributes data-lat and data-lon, or see
 // [Coordinates]. With an unknown place it does nothing.
 func Nearest(p Place) Option {
-	if !p.Known {
+	if !p.Known() {
 		return Option{}
 	}
-	return Option{a: "by=distance\n" + at(p), kind: rule, placed: true}
+	return Option{a: join("by=distance\n", at(p)), kind: rule, placed: true}
 }
 
 // ByText orders a list by the text of an attribute of its items.
-func ByText(attr string) Option { return Option{a: "by=attr\n" + line("attr", attr), kind: rule} }
+func ByText(attr string) Option { return Option{a: join("by=attr\n", line("attr", attr)), kind: rule} }
 
 // ByNumber orders a list by an attribute of its items that is a number.
 func ByNumber(attr string) Option {
-	return Option{a: "by=attr\nas=number\n" + line("attr", attr), kind: rule}
+	return Option{a: join("by=attr\nas=number\n", line("attr", attr)), kind: rule}
 }
 
 // Descending turns [ByText] or [ByNumber] round.
@@ -46,7 +43,7 @@ func Descending() Option { return Option{a: "dir=desc\n"} }
 
 // ByIDs puts the items with these ids first, in this order.
 func ByIDs(ids ...string) Option {
-	return Option{a: "by=ids\n" + line("ids", strings.Join(ids, " ")), kind: rule}
+	return Option{a: join("by=ids\n", line("ids", strings.Join(ids, " "))), kind: rule}
 }
 
 // First keeps the first n items.
@@ -55,15 +52,15 @@ func First(n int) Option { return Option{a: line("first", itoa(n)), kind: rule} 
 // Within keeps the items within so many kilometres from a place. With an
 // unknown place it does nothing.
 func Within(km float64, p Place) Option {
-	if !p.Known {
+	if !p.Known() {
 		return Option{}
 	}
-	return Option{a: line("within", ftoa(km)) + at(p), kind: rule, placed: true}
+	return Option{a: join(line("within", ftoa(km)), at(p)), kind: rule, placed: true}
 }
 
 // Coordinates names the attributes in which items say where they are, in degrees.
 func Coordinates(lat, lon string) Option {
-	return Option{a: line("lat", lat) + line("lon", lon), kind: where}
+	return Option{a: join(line("lat", lat), line("lon", lon)), kind: where}
 }
 
 // Items says which children take part, by a compound selector; the others stay
@@ -79,7 +76,8 @@ func Unit(unit string) Option { return Option{b: line("unit", unit), kind: dista
 
 func emitList(op uint32, list string, options []Option) error {
 	var rules, placed, located bool
-	for _, o := range options {
+	for i := range options {
+		o := &options[i]
 		rules = rules || o.kind == rule
 		placed = placed || o.placed
 		located = located || o.kind == where
@@ -87,36 +85,31 @@ func emitList(op uint32, list string, options []Option) error {
 	if !rules {
 		return nil
 	}
-	var a, b strings.Builder
-	for _, o := range options {
-		if placed || o.kind <= rule {
-			a.WriteString(o.a)
-			b.WriteString(o.b)
+	size := len(nearby)
+	for i := range options {
+		size += len(options[i].a) + len(options[i].b)
+	}
+	room(size) // so that neither argument is torn
+	from := len(arena)
+	for i := range options {
+		if o := &options[i]; placed || o.kind <= rule {
+			arena = append(arena, o.a...)
 		}
 	}
 	if placed && !located {
-		a.WriteString("lat=data-lat\nlon=data-lon\n")
+		arena = append(arena, nearby...)
 	}
-	return emit(op, list, strings.TrimSuffix(a.String(), "\n"), strings.TrimSuffix(b.String(), "\n"))
-}
-
-// line is one line of an argument. A value cannot begin another line.
-func line(name, value string) string {
-	b := make([]byte, 0, len(name)+len(value)+2)
-	b = append(b, name...)
-	b = append(b, '=')
-	for i := range len(value) {
-		if c := value[i]; c == '\n' || c == '\r' {
-			b = append(b, ' ')
-		} else {
-			b = append(b, c)
+	a := since(from)
+	from = len(arena)
+	for i := range options {
+		if o := &options[i]; placed || o.kind <= rule {
+			arena = append(arena, o.b...)
 		}
 	}
-	return string(append(b, '\n'))
+	return emit(op, list, strings.TrimSuffix(a, "\n"), strings.TrimSuffix(since(from), "\n"))
 }
 
-func at(p Place) string { return "at=" + ftoa(p.Lat) + "," + ftoa(p.Lon) + "\n" }
+// nearby says where items are that say so in the usual attributes.
+const nearby = "lat=data-lat\nlon=data-lon\n"
 
-func ftoa(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-
-func itoa(n int) string { return strconv.Itoa(n) }
+func at(p Place) string { return join("at=", p.lat, ",", p.lon, "\n") }

@@ -5,7 +5,6 @@ package bespoke
 import (
 	"strconv"
 	"strings"
-	"unsafe"
 )
 
 // A Visitor answers what the policy may know in this exchange. Each method
@@ -13,28 +12,14 @@ import (
 // visitor for whom the same was read.
 type Visitor struct{}
 
-// buffer receives values; it grows to the longest one.
-var buffer = make([]byte, 1024)
-
 // Read returns the value of a key of ABI.md; ok is false if it is absent,
 // which is also how a key looks that the visitor did not grant or that the
 // manifest does not declare.
-func (Visitor) Read(key string) (value string, ok bool) {
-	for {
-		n := hostRead(key, unsafe.Pointer(&buffer[0]), uint32(len(buffer)))
-		if n < 0 {
-			return "", false
-		}
-		if n <= int64(len(buffer)) {
-			return string(buffer[:n]), true
-		}
-		buffer = make([]byte, n)
-	}
-}
+func (Visitor) Read(key string) (value string, ok bool) { return read(key) }
 
 // read returns the value of a key, "" if it is absent.
-func (v Visitor) read(key string) string {
-	value, _ := v.Read(key)
+func (Visitor) read(key string) string {
+	value, _ := read(key)
 	return value
 }
 
@@ -43,11 +28,11 @@ func (v Visitor) Policy() string { return v.read("config.policy") }
 
 // Config returns what the route's configuration gives this policy under the name.
 // A list has one item a line.
-func (v Visitor) Config(name string) (string, bool) { return v.Read("config." + name) }
+func (v Visitor) Config(name string) (string, bool) { return read(join("config.", name)) }
 
 // Granted reports whether the visitor granted the purpose: "localize",
 // "locate", "personalize", "advertise" or "measure".
-func (v Visitor) Granted(purpose string) bool { return v.read("consent."+purpose) == "granted" }
+func (v Visitor) Granted(purpose string) bool { return v.read(join("consent.", purpose)) == "granted" }
 
 // Method returns the request's method, "GET" for instance (request.method).
 func (v Visitor) Method() string { return v.read("request.method") }
@@ -56,17 +41,17 @@ func (v Visitor) Method() string { return v.read("request.method") }
 func (v Visitor) Path() string { return v.read("request.path") }
 
 // Query returns a parameter of the request's URL (request.query.NAME).
-func (v Visitor) Query(name string) (string, bool) { return v.Read("request.query." + name) }
+func (v Visitor) Query(name string) (string, bool) { return read(join("request.query.", name)) }
 
 // Header returns a header of the request; ABI.md lists which there are
 // (request.header.NAME, in lower case).
-func (v Visitor) Header(name string) (string, bool) { return v.Read("request.header." + name) }
+func (v Visitor) Header(name string) (string, bool) { return read(join("request.header.", name)) }
 
 // Name returns the name that the visitor gave, "" if none (preference.name).
 func (v Visitor) Name() string { return v.read("preference.name") }
 
 // Preference returns what the visitor set (preference.NAME).
-func (v Visitor) Preference(name string) (string, bool) { return v.Read("preference." + name) }
+func (v Visitor) Preference(name string) (string, bool) { return read(join("preference.", name)) }
 
 // Country returns the country's ISO 3166-1 code, "" if unknown (geo.country).
 func (v Visitor) Country() string { return v.read("geo.country") }
@@ -88,25 +73,59 @@ func (v Visitor) Hour() int {
 // (page.SELECTOR).
 func (v Visitor) Find(selector string) []string {
 	var found []string
-	for text := range strings.Lines(v.read("page." + selector)) {
+	for text := range strings.Lines(v.read(join("page.", selector))) {
 		found = append(found, strings.TrimSuffix(text, "\n"))
 	}
 	return found
 }
 
-// A Place is a point on the Earth, in degrees. Unless Known, it is nowhere,
-// and rules about it do nothing.
-type Place struct {
-	Lat, Lon float64
-	Known    bool
+// A Place is a point on the Earth. The zero Place is nowhere, and rules about
+// it do nothing.
+type Place struct{ lat, lon string } // as the host writes them; "" both or none
+
+// At returns the place of these degrees, nowhere if there are no such.
+func At(lat, lon float64) Place {
+	if !(lat >= -90 && lat <= 90 && lon >= -180 && lon <= 180) {
+		return Place{}
+	}
+	return Place{ftoa(lat), ftoa(lon)}
+}
+
+// Known reports whether it is a place at all.
+func (p Place) Known() bool { return p.lat != "" }
+
+// Degrees returns the place's latitude and longitude, zeros if it is nowhere.
+func (p Place) Degrees() (lat, lon float64) {
+	lat, _ = strconv.ParseFloat(p.lat, 64)
+	lon, _ = strconv.ParseFloat(p.lon, 64)
+	return lat, lon
 }
 
 // Place returns where the visitor is, as exactly as granted (geo.lat, geo.lon).
 func (v Visitor) Place() Place {
-	lat, err1 := strconv.ParseFloat(v.read("geo.lat"), 64)
-	lon, err2 := strconv.ParseFloat(v.read("geo.lon"), 64)
-	if err1 != nil || err2 != nil || !(lat >= -90 && lat <= 90 && lon >= -180 && lon <= 180) {
+	lat, lon := v.read("geo.lat"), v.read("geo.lon")
+	if !degrees(lat, 90) || !degrees(lon, 180) {
 		return Place{}
 	}
-	return Place{Lat: lat, Lon: lon, Known: true}
+	return Place{lat, lon}
+}
+
+// degrees reports whether s is a decimal number from -limit to limit. Parsing
+// it would cost more than a run has otherwise.
+func degrees(s string, limit int) bool {
+	s = strings.TrimPrefix(s, "-")
+	whole, part := 0, false
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '.' && !part && i > 0:
+			part = true
+		case c < '0' || c > '9' || whole > limit:
+			return false
+		case !part:
+			whole = 10*whole + int(c-'0')
+		case whole == limit && c != '0':
+			return false
+		}
+	}
+	return s != "" && whole <= limit
 }
