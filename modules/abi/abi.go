@@ -208,7 +208,7 @@ var DefaultLimits = Limits{
 	Edits:       2048,
 	EditBytes:   1 << 20,
 	LogBytes:    8 << 10,
-	RunMillis:   1000,
+	RunMillis:   100,
 	InitMillis:  2000,
 	Concurrent:  64,
 }
