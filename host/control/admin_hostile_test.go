@@ -285,18 +285,17 @@ func TestAdminBusy(t *testing.T) {
 		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/wasm\r\nContent-Length: 10000\r\nAuthorization: Bearer %s\r\n\r\ngood %d%s", ranking, h.stores, i, strings.Repeat("x", 9000))
 		slow = append(slow, c)
 	}
-	// The two are under way when a third is refused.
-	var refused reply
-	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		refused = h.do(h.stores, "POST", ranking, "bad", asModule)
-		if refused.status == 503 {
-			break
-		}
+	underWay := func() int {
+		h.admin.uploads.mu.Lock()
+		defer h.admin.uploads.mu.Unlock()
+		return h.admin.uploads.all
+	}
+	for began := time.Now(); underWay() < maxTenantUploads; time.Sleep(time.Millisecond) {
 		if time.Since(began) > 10*time.Second {
-			t.Fatalf("never refused: %+v", refused)
+			t.Fatal("the slow uploads never began")
 		}
 	}
-	refused.want(t, 503, `"code":"busy"`)
+	refused := h.do(h.stores, "POST", ranking, "bad", asModule).want(t, 503, `"code":"busy"`)
 	if refused.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
@@ -311,6 +310,38 @@ func TestAdminBusy(t *testing.T) {
 		}
 	}
 	h.do(h.stores, "POST", ranking, "good after", asModule).want(t, 201)
+	if n := underWay(); n != 0 {
+		t.Errorf("%d uploads are under way still", n)
+	}
+}
+
+// All tenants together have an end of what they may have under way.
+func TestUploadsBounded(t *testing.T) {
+	u := uploads{by: map[string]int{}}
+	began := map[string]int{}
+	for i := range 100 {
+		if tenant := fmt.Sprint("t", i%20); u.begin(tenant) {
+			began[tenant]++
+		}
+	}
+	sum := 0
+	for tenant, n := range began {
+		sum += n
+		if n > maxTenantUploads {
+			t.Errorf("%s began %d", tenant, n)
+		}
+	}
+	if sum != maxUploads {
+		t.Errorf("%d began", sum)
+	}
+	for tenant, n := range began {
+		for range n {
+			u.end(tenant)
+		}
+	}
+	if u.all != 0 || len(u.by) != 0 {
+		t.Errorf("%d, %v are left", u.all, u.by)
+	}
 }
 
 // Many at once: every answer is one that makes sense alone, and the end is sound.

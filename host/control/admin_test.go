@@ -60,6 +60,7 @@ func byContent(binary []byte) (*registry.Info, error) {
 type house struct {
 	t        *testing.T
 	url      string
+	admin    *Admin
 	state    string
 	policies *registry.Registry
 	tokens   *Tokens
@@ -120,6 +121,7 @@ func open(t *testing.T) *house {
 }
 
 func (h *house) serve(a *Admin) {
+	h.admin = a
 	served := make(chan error, 1)
 	go func() { served <- a.Serve() }()
 	h.t.Cleanup(func() {
@@ -247,7 +249,7 @@ func TestAdminSession(t *testing.T) {
 	h.do(h.stores, "GET", ranking+"/logs", "").want(t, 200, `{"seq":1,"time":"2026-05-04T12:00:00Z","version":1,"level":"info","text":"one"}`, `"text":"two \ufffd\u001b"`, `"next":2`)
 	h.do(h.stores, "GET", ranking+"/logs?after=1", "").want(t, 200, `{"lines":[{"seq":2`)
 	h.do(h.stores, "GET", ranking+"/logs?after=2", "").want(t, 200, `{"lines":[],"next":2}`)
-	h.do(h.stores, "GET", "/v1/tenants/stores/policies/not-there/limits", "").want(t, 200, `"binary_bytes":65536`, `"run_fuel":100000000`)
+	h.do(h.stores, "GET", "/v1/tenants/stores/policies/not-there/limits", "").want(t, 200, `"binary_bytes":65536`, fmt.Sprintf(`"run_fuel":%d`, abi.DefaultLimits.RunFuel()))
 	if head := h.do(h.stores, "HEAD", ranking, ""); head.status != 200 || head.body != "" {
 		t.Errorf("HEAD: %d %q", head.status, head.body)
 	}
