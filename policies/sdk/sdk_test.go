@@ -115,8 +115,8 @@ func inputs() []map[string]string {
 		"geo.country":     {"-", "DE", "AT", "BR", "JP", "US", "", "de", "DE\n", "\U0001F1E9"},
 		"time.hour":       {"-", "0", "4", "5", "11", "12", "17", "18", "23", "", "x", "-1", "24"},
 		"preference.name": {"-", "Jane", "", "<b>&\"'", "Jörg 🦊 \u200d", strings.Repeat("ü", 700), "a\nb", "\x00"},
-		"geo.lat":         {"-", "52.5500", "-33.0000", "0.0000", "90.0000", "90.0001", "12.3456", "-0.5000", "x", "", "-"},
-		"geo.lon":         {"-", "13.4268", "-122.4194", "0.0500", "180.0000", "-180", "-180.5", "100", "7.1000"},
+		"geo.lat":         {"-", "52.5500", "-33.0000", "0.0000", "90.0000", "90.0001", "12.3456", "-0.5000", "x", "", "1.", ".5", "--1", "90.", "90.000001", "089.9", "+1", "1e1", "1.2.3"},
+		"geo.lon":         {"-", "13.4268", "-122.4194", "0.0500", "180.0000", "-180", "-180.5", "100", "7.1000", "-", "0180", "999999999999999999999"},
 		"config.show":     {"-", ".distance", "", ".a\n.b"},
 		"config.slot":     {"#greeting", "refuse", "-", "#\U0001F98A"},
 		"config.list":     {"#results", "#results", "#results", "-"},
@@ -222,16 +222,19 @@ func TestNumbers(t *testing.T) {
 	e := newEngine(t)
 	change := func(l scaffold.Language) func(string) {
 		text := map[scaffold.Language][2]string{
-			scaffold.AssemblyScript: {"assembly/policy.ts", `import { decimal, lines, number, page, read } from "./bespoke";
+			scaffold.AssemblyScript: {"assembly/policy.ts", `import { decimal, lines, number, page, Place, read } from "./bespoke";
 export function on_response(): void {
   const all = lines(read("config.numbers"));
   for (let i = 0; i < all.length; i++) page.text("p", isNaN(number(all[i])) ? "none" : decimal(number(all[i])));
+  page.text("at", Place.at(12.5, -7.25).toString() + (Place.at(91, 0).known ? "!" : ""));
 }`},
 			scaffold.C: {"policy.c", `#include "bespoke.h"
 BSP_ON_RESPONSE {
 	bsp_str all = bsp_config(BSP("numbers")), one;
 	double v;
 	while (bsp_line(&all, &one)) bsp_text(BSP("p"), bsp_parse(one, &v) ? bsp_number(v) : BSP("none"));
+	bsp_place at = bsp_there(12.5, -7.25);
+	bsp_text(BSP("at"), bsp_concat(at.lat, BSP(","), at.lon, bsp_known(bsp_there(91, 0)) ? BSP("!") : BSP("")));
 }`},
 		}[l]
 		return func(dir string) {
@@ -252,7 +255,12 @@ BSP_ON_RESPONSE {
 		m := build(t, e, l, change(l))
 		var edits []abi.Edit
 		for some := range slices.Chunk(numbers, 100) {
-			edits = append(edits, run(t, m, abi.OnResponse, map[string]string{"config.numbers": strings.Join(some, "\n") + "\n"}).edits...)
+			got := run(t, m, abi.OnResponse, map[string]string{"config.numbers": strings.Join(some, "\n") + "\n"}).edits
+			last := len(got) - 1
+			edits = append(edits, got[:last]...)
+			if want := (abi.Edit{Op: abi.OpText, Target: "at", A: "12.5,-7.25"}); got[last] != want {
+				t.Fatalf("%s: %q, want %q", l, got[last], want)
+			}
 		}
 		if len(edits) != len(numbers) {
 			t.Fatalf("%s: %d answers to %d numbers", l, len(edits), len(numbers))

@@ -205,19 +205,49 @@ static inline bool bsp_granted(bsp_str purpose) {
 	return bsp_eq(bsp_read(bsp_concat(BSP("consent."), purpose)), BSP("granted"));
 }
 
-/* A point on the Earth, in degrees. Unless known, it is nowhere, and rules
- * about it do nothing. */
+/* A point on the Earth, in degrees: decimal numbers. One that is not
+ * known is nowhere, and rules about it do nothing. */
 typedef struct {
-	bool known;
-	double lat, lon;
+	bsp_str lat, lon; /* absent: nowhere */
 } bsp_place;
+
+static inline bool bsp_known(bsp_place p) { return bsp_present(p.lat); }
+
+/* bsp_degrees tells whether s is a decimal number from -limit to limit. */
+static inline bool bsp_degrees(bsp_str s, uint32_t limit) {
+	uint32_t i = s.len > 0 && s.at[0] == '-', first = i, whole = 0;
+	bool part = false;
+	if (i == s.len) return false;
+	for (; i < s.len; i++) {
+		char c = s.at[i];
+		if (c == '.' && !part && i > first) part = true;
+		else if (c < '0' || c > '9' || whole > limit) return false;
+		else if (!part) whole = 10 * whole + (uint32_t)(c - '0');
+		else if (whole == limit && c != '0') return false;
+	}
+	return whole <= limit;
+}
+
+/* bsp_plain takes the zeros off the end of a decimal number, as writing it anew
+ * would. */
+static inline bsp_str bsp_plain(bsp_str s) {
+	bsp_str whole, part;
+	if (!bsp_cut(s, '.', &whole, &part)) return s;
+	while (s.at[s.len - 1] == '0') s.len--;
+	if (s.at[s.len - 1] == '.') s.len--;
+	return s;
+}
 
 /* bsp_here returns where the visitor is, as exactly as granted. */
 static inline bsp_place bsp_here(void) {
-	bsp_place p = {0};
-	bool lat = bsp_parse(bsp_read(BSP("geo.lat")), &p.lat), lon = bsp_parse(bsp_read(BSP("geo.lon")), &p.lon);
-	p.known = lat && lon && p.lat >= -90 && p.lat <= 90 && p.lon >= -180 && p.lon <= 180;
-	return p;
+	bsp_place p = {bsp_read(BSP("geo.lat")), bsp_read(BSP("geo.lon"))};
+	return bsp_degrees(p.lat, 90) && bsp_degrees(p.lon, 180) ? (bsp_place){bsp_plain(p.lat), bsp_plain(p.lon)} : (bsp_place){0};
+}
+
+/* bsp_there returns the place of these degrees, nowhere if there are no such. */
+static inline bsp_place bsp_there(double lat, double lon) {
+	if (!(lat >= -90 && lat <= 90 && lon >= -180 && lon <= 180)) return (bsp_place){0};
+	return (bsp_place){bsp_number(lat), bsp_number(lon)};
 }
 
 /* ---- Edits ---- */
@@ -284,7 +314,7 @@ static inline bsp_str bsp_part(bsp_str name, bsp_str value) {
 }
 
 static inline bsp_str bsp_at(const bsp_place *p) {
-	return bsp_part(BSP("at"), bsp_concat(bsp_number(p->lat), BSP(","), bsp_number(p->lon)));
+	return bsp_part(BSP("at"), bsp_concat(p->lat, BSP(","), p->lon));
 }
 
 static inline bsp_str bsp_located(const bsp_list *l) {
@@ -304,7 +334,7 @@ static inline int bsp_emit_list(uint32_t op, const bsp_list *l, bsp_str rule, bo
 static inline int bsp_order(bsp_list l) {
 	bsp_str dir = l.descending ? BSP("\ndir=desc") : BSP_NONE;
 	if (l.nearest) {
-		if (!l.nearest->known) return 0;
+		if (!bsp_known(*l.nearest)) return 0;
 		return bsp_emit_list(14, &l, bsp_concat(BSP("\nby=distance"), bsp_at(l.nearest)), true);
 	}
 	if (bsp_present(l.by_text))
@@ -319,7 +349,7 @@ static inline int bsp_order(bsp_list l) {
 /* bsp_keep leaves only some of the children of a list. */
 static inline int bsp_keep(bsp_list l) {
 	bsp_str first = l.first > 0 ? bsp_part(BSP("first"), bsp_number(l.first)) : BSP_NONE;
-	bool near = l.from && l.from->known && l.within > 0;
+	bool near = l.from && bsp_known(*l.from) && l.within > 0;
 	bsp_str within = near ? bsp_concat(bsp_part(BSP("within"), bsp_number(l.within)), bsp_at(l.from)) : BSP_NONE;
 	if (first.len + within.len == 0) return 0;
 	return bsp_emit_list(15, &l, bsp_concat(first, within), near);

@@ -90,15 +90,46 @@ export function log(level: Level, text: string): void {
   hostLog(level, changetype<usize>(t), t.byteLength);
 }
 
-/** A point on the Earth, in degrees. Unless known, it is nowhere, and rules
- * about it do nothing. */
+/** A point on the Earth, in degrees: decimal numbers. Empty is nowhere, and
+ * rules about it do nothing. */
 export class Place {
-  constructor(public known: bool, public lat: f64, public lon: f64) {}
+  constructor(public lat: string = "", public lon: string = "") {}
+
+  /** The place of these degrees, nowhere if there are no such. */
+  static at(lat: f64, lon: f64): Place {
+    const there = lat >= -90 && lat <= 90 && lon >= -180 && lon <= 180; // false for NaN
+    return there ? new Place(decimal(lat), decimal(lon)) : new Place();
+  }
+
+  get known(): bool { return this.lat.length > 0; }
 
   /** toString returns what the ABI takes: LAT,LON. */
-  toString(): string {
-    return decimal(this.lat) + "," + decimal(this.lon);
+  toString(): string { return this.lat + "," + this.lon; }
+}
+
+// A decimal number without the zeros at its end, as writing it anew would have it.
+function plain(s: string): string {
+  if (!s.includes(".")) return s;
+  let end = s.length;
+  while (s.charCodeAt(end - 1) == 48) end--;
+  if (s.charCodeAt(end - 1) == 46) end--;
+  return s.substring(0, end);
+}
+
+// Whether s is a decimal number from -limit to limit.
+function degrees(s: string | null, limit: i32): bool {
+  if (s === null) return false;
+  const begin = s.startsWith("-") ? 1 : 0;
+  if (begin == s.length) return false;
+  let whole = 0, part = false;
+  for (let i = begin; i < s.length; i++) {
+    const c = s.charCodeAt(i);
+    if (c == 46 && !part && i > begin) part = true;
+    else if (!isDigit(c) || whole > limit) return false;
+    else if (!part) whole = 10 * whole + (c - 48);
+    else if (whole == limit && c != 48) return false;
   }
+  return whole <= limit;
 }
 
 /** decimal writes a number, smaller than a million millions, with up to six decimals. */
@@ -175,9 +206,8 @@ export namespace visitor {
   }
   /** Where the visitor is, as exactly as granted. */
   export function here(): Place {
-    const lat = number(read("geo.lat")), lon = number(read("geo.lon"));
-    const known = lat >= -90 && lat <= 90 && lon >= -180 && lon <= 180; // false for NaN
-    return known ? new Place(true, lat, lon) : new Place(false, 0, 0);
+    const lat = read("geo.lat"), lon = read("geo.lon");
+    return degrees(lat, 90) && degrees(lon, 180) ? new Place(plain(lat!), plain(lon!)) : new Place();
   }
 }
 

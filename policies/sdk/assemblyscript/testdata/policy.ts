@@ -53,7 +53,7 @@ function edits(): void {
 }
 
 function lists(): void {
-  const here = visitor.here(), nowhere = new Place(false, 0, 0);
+  const here = visitor.here(), nowhere = new Place();
   page.order("#a", nearest(here));
   page.order("#b", nearest(here).coordinates("lat", "lon").items("li\n.shop").show(".km").unit("mi"));
   page.order("#c", nearest(nowhere).show(".km"));
