@@ -557,6 +557,17 @@ func TestUploads(t *testing.T) {
 			resp.Body.Close()
 		}
 	}
+	// A body that breaks off never reaches the origin as if it were whole.
+	cut, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cut.Close()
+	fmt.Fprintf(cut, "POST / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 200000\r\n\r\n%s", strings.Repeat("x", 100000))
+	cut.(*net.TCPConn).CloseWrite()
+	if resp, err := http.ReadResponse(bufio.NewReader(cut), nil); err == nil && resp.StatusCode != 400 {
+		t.Errorf("a body that broke off: %s", resp.Status)
+	}
 	// A trailer field never becomes a header field.
 	c, err := net.Dial("tcp", r.addr)
 	if err != nil {

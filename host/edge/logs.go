@@ -29,6 +29,9 @@ type ring struct {
 func (r *ring) add(at time.Time, version int, level abi.Level, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.seq == 0 {
+		r.seq = uint64(time.Now().UnixMicro()) // above what an earlier process numbered
+	}
 	r.seq++
 	r.lines = append(r.lines, control.LogLine{Seq: r.seq, Time: at, Version: version, Level: level.String(), Text: text})
 	r.bytes += len(text)
@@ -82,7 +85,7 @@ func (s *Store) Status(tenant, policy string) []control.RunStatus {
 			continue
 		}
 		for _, v := range p.Versions {
-			if _, wanted := s.modules.Load(v.Digest); !wanted {
+			if _, wanted := s.modules.Load(storeKey{tenant, v.Digest}); !wanted {
 				continue
 			}
 			if e := s.stored(tenant, policy, v); e.module != nil {

@@ -26,8 +26,15 @@ type Store struct {
 	log      *slog.Logger
 	cancel   func() // of the subscription
 
-	modules sync.Map // registry.Digest -> *stored
+	modules sync.Map // storeKey -> *stored
 	logs    sync.Map // logKey -> *ring
+}
+
+// A storeKey names a binary of a tenant. Two tenants with the same binary share
+// nothing: the failures of one must not suspend the other's.
+type storeKey struct {
+	tenant string
+	digest registry.Digest
 }
 
 // A stored is one uploaded binary, compiled when it is first wanted.
@@ -101,7 +108,7 @@ func (s *Store) changed(c registry.Change) {
 	case registry.Stage, registry.Activate, registry.Rollback:
 		s.stored(c.Tenant, c.Policy.Name, c.Version)
 	case registry.Delete:
-		if e, ok := s.modules.LoadAndDelete(c.Version.Digest); ok {
+		if e, ok := s.modules.LoadAndDelete(storeKey{c.Tenant, c.Version.Digest}); ok {
 			go e.(*stored).close() // waits for runs that began
 		}
 	}
@@ -116,9 +123,10 @@ func (e *stored) close() {
 
 // stored returns the compiled binary of a version.
 func (s *Store) stored(tenant, policy string, v registry.Version) *stored {
-	got, ok := s.modules.Load(v.Digest)
+	key := storeKey{tenant, v.Digest}
+	got, ok := s.modules.Load(key)
 	if !ok {
-		got, _ = s.modules.LoadOrStore(v.Digest, &stored{})
+		got, _ = s.modules.LoadOrStore(key, &stored{})
 	}
 	e := got.(*stored)
 	e.once.Do(func() {

@@ -44,8 +44,8 @@ func (x *exchange) takeBody() fault {
 
 func (x *exchange) readUpload(limit int) fault {
 	budget := int64(uploadBudget) * int64(limit)
-	src := x.ctx.Request.BodyStream()
-	b := make([]byte, 0, min(max(x.ctx.Request.Header.ContentLength(), 512), freeUpload)+1)
+	src, announced := x.ctx.Request.BodyStream(), x.ctx.Request.Header.ContentLength()
+	b := make([]byte, 0, min(max(announced, 512), freeUpload)+1)
 	for {
 		if len(b) == cap(b) {
 			grown := int64(cap(b)) // the buffer doubles
@@ -62,6 +62,8 @@ func (x *exchange) readUpload(limit int) fault {
 		switch {
 		case len(b) > limit:
 			return bodyTooLarge
+		case err == io.EOF && announced >= 0 && len(b) < announced:
+			return badRequest // broken off; fasthttp ends it like a whole one
 		case err == io.EOF:
 			x.ctx.Request.SwapBody(b)
 			return noFault
