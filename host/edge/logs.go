@@ -85,7 +85,7 @@ func (s *Store) Status(tenant, policy string) []control.RunStatus {
 			continue
 		}
 		for _, v := range p.Versions {
-			if _, wanted := s.modules.Load(storeKey{tenant, v.Digest}); !wanted {
+			if _, wanted := s.modules.Load(storeKey{tenant, policy, v.Digest}); !wanted {
 				continue
 			}
 			if e := s.stored(tenant, policy, v); e.module != nil {

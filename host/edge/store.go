@@ -30,11 +30,12 @@ type Store struct {
 	logs    sync.Map // logKey -> *ring
 }
 
-// A storeKey names a binary of a tenant. Two tenants with the same binary share
-// nothing: the failures of one must not suspend the other's.
+// A storeKey names a binary under a policy of a tenant. Two that have the same
+// binary share nothing: the failures of one must not suspend the other, nor its
+// deletion end it.
 type storeKey struct {
-	tenant string
-	digest registry.Digest
+	tenant, policy string
+	digest         registry.Digest
 }
 
 // A stored is one uploaded binary, compiled when it is first wanted.
@@ -108,7 +109,7 @@ func (s *Store) changed(c registry.Change) {
 	case registry.Stage, registry.Activate, registry.Rollback:
 		s.stored(c.Tenant, c.Policy.Name, c.Version)
 	case registry.Delete:
-		if e, ok := s.modules.LoadAndDelete(storeKey{c.Tenant, c.Version.Digest}); ok {
+		if e, ok := s.modules.LoadAndDelete(storeKey{c.Tenant, c.Policy.Name, c.Version.Digest}); ok {
 			go e.(*stored).close() // waits for runs that began
 		}
 	}
@@ -123,7 +124,7 @@ func (e *stored) close() {
 
 // stored returns the compiled binary of a version.
 func (s *Store) stored(tenant, policy string, v registry.Version) *stored {
-	key := storeKey{tenant, v.Digest}
+	key := storeKey{tenant, policy, v.Digest}
 	got, ok := s.modules.Load(key)
 	if !ok {
 		got, _ = s.modules.LoadOrStore(key, &stored{})
