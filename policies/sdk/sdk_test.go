@@ -164,8 +164,8 @@ func TestExampleIsOnePolicy(t *testing.T) {
 	}
 	// That the inputs reach everything.
 	for _, e := range []string{"textGuten Morgen, Jane", "textBom dia", "textこんばんは", "textGood afternoon", "attrlang",
-		"beforethree <&>\n", "before\n", "orderby=distance\nat=52.55,13.4268\nlat=data-lat\nlon=data-lon",
-		"orderby=distance\nat=-0.5,-180\nlat=data-lat\nlon=data-lon"} {
+		"beforethree <&>\n", "before\n", "orderby=distance\nat=52.5500,13.4268\nlat=data-lat\nlon=data-lon",
+		"orderby=distance\nat=-0.5000,-180\nlat=data-lat\nlon=data-lon"} {
 		if !seen[e] {
 			t.Errorf("no input leads to %q", e)
 		}

@@ -205,7 +205,7 @@ static inline bool bsp_granted(bsp_str purpose) {
 	return bsp_eq(bsp_read(bsp_concat(BSP("consent."), purpose)), BSP("granted"));
 }
 
-/* A point on the Earth, in degrees: decimal numbers. One that is not
+/* A point on the Earth, in degrees, as the host writes them. One that is not
  * known is nowhere, and rules about it do nothing. */
 typedef struct {
 	bsp_str lat, lon; /* absent: nowhere */
@@ -228,20 +228,10 @@ static inline bool bsp_degrees(bsp_str s, uint32_t limit) {
 	return whole <= limit;
 }
 
-/* bsp_plain takes the zeros off the end of a decimal number, as writing it anew
- * would. */
-static inline bsp_str bsp_plain(bsp_str s) {
-	bsp_str whole, part;
-	if (!bsp_cut(s, '.', &whole, &part)) return s;
-	while (s.at[s.len - 1] == '0') s.len--;
-	if (s.at[s.len - 1] == '.') s.len--;
-	return s;
-}
-
 /* bsp_here returns where the visitor is, as exactly as granted. */
 static inline bsp_place bsp_here(void) {
 	bsp_place p = {bsp_read(BSP("geo.lat")), bsp_read(BSP("geo.lon"))};
-	return bsp_degrees(p.lat, 90) && bsp_degrees(p.lon, 180) ? (bsp_place){bsp_plain(p.lat), bsp_plain(p.lon)} : (bsp_place){0};
+	return bsp_degrees(p.lat, 90) && bsp_degrees(p.lon, 180) ? p : (bsp_place){0};
 }
 
 /* bsp_there returns the place of these degrees, nowhere if there are no such. */

@@ -90,8 +90,8 @@ export function log(level: Level, text: string): void {
   hostLog(level, changetype<usize>(t), t.byteLength);
 }
 
-/** A point on the Earth, in degrees: decimal numbers. Empty is nowhere, and
- * rules about it do nothing. */
+/** A point on the Earth, in degrees, as the host writes them; empty: nowhere,
+ * and rules about it do nothing. */
 export class Place {
   constructor(public lat: string = "", public lon: string = "") {}
 
@@ -105,15 +105,6 @@ export class Place {
 
   /** toString returns what the ABI takes: LAT,LON. */
   toString(): string { return this.lat + "," + this.lon; }
-}
-
-// A decimal number without the zeros at its end, as writing it anew would have it.
-function plain(s: string): string {
-  if (!s.includes(".")) return s;
-  let end = s.length;
-  while (s.charCodeAt(end - 1) == 48) end--;
-  if (s.charCodeAt(end - 1) == 46) end--;
-  return s.substring(0, end);
 }
 
 // Whether s is a decimal number from -limit to limit.
@@ -207,7 +198,7 @@ export namespace visitor {
   /** Where the visitor is, as exactly as granted. */
   export function here(): Place {
     const lat = read("geo.lat"), lon = read("geo.lon");
-    return degrees(lat, 90) && degrees(lon, 180) ? new Place(plain(lat!), plain(lon!)) : new Place();
+    return degrees(lat, 90) && degrees(lon, 180) ? new Place(lat!, lon!) : new Place();
   }
 }
 
