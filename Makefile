@@ -19,12 +19,12 @@ build: $(BUILTIN) ## build bin/bespoke
 run: build ## build all and start the demo on 127.0.0.1:8080
 	./bin/bespoke demo
 
-test: $(BUILTIN) browser ## run every test (installs Chromium through apt if it is missing)
+test: $(BUILTIN) tools-for-tests ## run every test (installs what is missing of Chromium, clang and node through apt)
 	$(GO) vet ./...
 	$(GO) test -timeout 15m ./...
 
-browser:
-	@sh tools/need.sh chromium
+tools-for-tests:
+	@sh tools/need.sh chromium clang lld nodejs npm
 
 test-real: $(BUILTIN) ## before a real site, with the real geo database (fetches both)
 	sh tools/need.sh nginx python3-doc
@@ -50,4 +50,4 @@ check: $(BUILTIN) ## format, vet, staticcheck, tidy, a clean tree
 clean: ## remove what was built
 	rm -rf bin $(BUILTIN)
 
-.PHONY: help build run test browser test-real geodata bench fuzz check clean
+.PHONY: help build run test tools-for-tests test-real geodata bench fuzz check clean

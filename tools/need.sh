@@ -9,6 +9,8 @@ for p in "$@"; do
 		for b in chromium chromium-browser google-chrome; do
 			if command -v $b >/dev/null 2>&1; then continue 2; fi
 		done ;;
+	nodejs) if command -v node >/dev/null 2>&1; then continue; fi ;;
+	lld) if command -v wasm-ld >/dev/null 2>&1 || ls /usr/bin/wasm-ld-* >/dev/null 2>&1; then continue; fi ;;
 	python3-doc) if [ -d /usr/share/doc/python3-doc/html ] || [ -d /usr/share/doc/python3/html ]; then continue; fi ;;
 	*) if command -v "$p" >/dev/null 2>&1 || [ -x "/usr/sbin/$p" ]; then continue; fi ;;
 	esac
