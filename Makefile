@@ -5,6 +5,7 @@
 
 GO ?= go
 BUILTIN := policies/builtin/builtin.wasm
+ASC := policies/sdk/assemblyscript/node_modules
 GUEST := $(shell find policies modules/abi -name '*.go' -o -name 'manifest.json')
 
 help: ## print this
@@ -19,12 +20,17 @@ build: $(BUILTIN) ## build bin/bespoke
 run: build ## build all and start the demo on 127.0.0.1:8080
 	./bin/bespoke demo
 
-test: $(BUILTIN) tools-for-tests ## run every test (installs what is missing of Chromium, clang and node through apt)
+test: $(BUILTIN) tools-for-tests $(ASC) ## run every test (installs what is missing of Chromium, clang and node through apt)
 	$(GO) vet ./...
 	$(GO) test -timeout 15m ./...
 
 tools-for-tests:
 	@sh tools/need.sh chromium clang lld nodejs npm
+
+# The AssemblyScript compiler, for the tests of its SDK.
+$(ASC): policies/sdk/assemblyscript/package-lock.json | tools-for-tests
+	cd policies/sdk/assemblyscript && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 test-real: $(BUILTIN) ## before a real site, with the real geo database (fetches both)
 	sh tools/need.sh nginx python3-doc
