@@ -66,7 +66,7 @@ func Check(ctx context.Context, name string, module []byte) (*Report, error) {
 }
 
 func warnings(m *engine.Module, p *prepare.Module) []string {
-	var w []string
+	w := []string{}
 	if n := len(p.Unresettable); n > 0 {
 		f := p.Unresettable[0]
 		where := ""
@@ -116,7 +116,7 @@ type surveyed struct {
 }
 
 func (s *surveyed) names() []string {
-	var names []string
+	names := []string{}
 	for module, list := range s.imports {
 		for name := range list {
 			names = append(names, module+"."+name)

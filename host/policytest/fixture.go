@@ -365,6 +365,7 @@ func (f *Fixture) Site(file string, policies config.Policies) (*config.Config, e
 	if errors.As(err, &wrong) {
 		for i := range wrong {
 			e := &wrong[i]
+			e.Msg = strings.ReplaceAll(e.Msg, strconv.Quote("file:"+file), "the policy")
 			if before > 0 && e.Line > before {
 				e.Line += f.lines[sectionWith] - before
 				e.Col = max(1, e.Col-len(indent))

@@ -339,7 +339,7 @@ func (t *trial) print(v *verdict) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n", what, v.File)
 	if v.Error != "" {
-		fmt.Fprintf(&b, "  %s\n", v.Error)
+		fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(v.Error, "\n", "\n  "))
 	}
 	for _, n := range v.Notes {
 		fmt.Fprintf(&b, "  note: %s\n", n)
