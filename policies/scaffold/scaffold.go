@@ -123,8 +123,12 @@ func compose(name string, l Language) ([]file, error) {
 		return nil, err
 	}
 	text := strings.Replace(string(manifest), `"welcome"`, `"`+name+`"`, 1)
-	if _, err := abi.ParseManifests([]byte(text)); err != nil {
+	list, err := abi.ParseManifests([]byte(text))
+	if err != nil {
 		return nil, err // the name is the only thing that is not ours
+	}
+	if list[0].Name != name { // it was more than a name
+		return nil, fmt.Errorf("name %q: want a lower-case letter, then up to 63 letters, digits or hyphens", name)
 	}
 	readme, err := readme(name, l)
 	if err != nil {
