@@ -47,7 +47,7 @@ const small = 32 << 10
 
 // build scaffolds a policy, lets change have its folder, and loads what it
 // compiles to.
-func build(t *testing.T, e *engine.Engine, l scaffold.Language, change func(dir string)) *engine.Module {
+func build(t testing.TB, e *engine.Engine, l scaffold.Language, change func(dir string)) *engine.Module {
 	t.Helper()
 	dir := t.TempDir()
 	if _, err := scaffold.New(dir, "welcome", l); err != nil {
@@ -90,7 +90,7 @@ func build(t *testing.T, e *engine.Engine, l scaffold.Language, change func(dir 
 	return m
 }
 
-func newEngine(t *testing.T) *engine.Engine {
+func newEngine(t testing.TB) *engine.Engine {
 	t.Helper()
 	e, err := engine.New(context.Background(), engine.Config{})
 	if err != nil {
@@ -281,5 +281,27 @@ BSP_ON_RESPONSE {
 				t.Errorf("%s: %q became %q, want %q", l, n, edits[i].A, want)
 			}
 		}
+	}
+}
+
+// A run of the example in each language: nine reads, five edits, and all of
+// the policy's memory put back.
+func BenchmarkExample(b *testing.B) {
+	e := newEngine(b)
+	values := map[string]string{"config.slot": "#greeting", "config.list": "#results", "config.show": ".distance",
+		"config.notices": "DE one\nUS two\nDE three", "geo.country": "DE", "time.hour": "9", "preference.name": "Jane",
+		"geo.lat": "52.5500", "geo.lon": "13.4268"}
+	for _, l := range scaffold.Languages() {
+		m := build(b, e, l, nil)
+		b.Run(string(l), func(b *testing.B) {
+			b.ReportAllocs()
+			x := &exchange{values: values}
+			for b.Loop() {
+				x.edits = x.edits[:0]
+				if err := m.Run(context.Background(), abi.OnResponse, x); err != nil || len(x.edits) != 5 {
+					b.Fatal(err, x.edits)
+				}
+			}
+		})
 	}
 }
