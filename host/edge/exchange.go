@@ -115,15 +115,17 @@ func (x *exchange) run() fault {
 		return f
 	}
 
-	// 2. Where is the visitor? No later phase looks at the address.
-	whole := x.findPlace()
+	// Where nothing can be tailored, nothing is asked about the visitor.
+	if x.tailors() {
+		// 2. Where is the visitor? No later phase looks at the address.
+		whole := x.findPlace()
 
-	// 3. What did the visitor grant? What they did not is dropped here.
-	x.decide(whole)
+		// 3. What did the visitor grant? What they did not is dropped here.
+		x.decide(whole)
 
-	// 4. What did the visitor tell us themselves?
-	x.openPreferences()
-
+		// 4. What did the visitor tell us themselves?
+		x.openPreferences()
+	}
 	if x.ownPage() {
 		return noFault
 	}

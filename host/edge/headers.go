@@ -101,13 +101,18 @@ func (x *exchange) prepareRequest() {
 	// The way that the request came: what stands there is believed, and kept,
 	// only from a trusted proxy.
 	way := x.scratch[:0]
-	if x.trusted && len(h.PeekCanonical(nameForwardedFor)) > 0 {
-		for _, line := range h.PeekAll("X-Forwarded-For") {
-			way = append(append(way, line...), ", "...)
+	if len(h.PeekCanonical(nameForwardedFor)) > 0 {
+		lines := h.PeekAll("X-Forwarded-For")
+		for _, line := range lines {
+			if x.trusted {
+				way = append(append(way, line...), ", "...)
+			}
+		}
+		if len(lines) > 1 {
+			h.DelBytes(nameForwardedFor)
 		}
 	}
 	way = peer(x.ctx).AppendTo(way)
-	h.DelBytes(nameForwardedFor)
 	h.SetCanonical(nameForwardedFor, way)
 	x.scratch = way
 	if !x.trusted || len(h.PeekCanonical(nameForwardedHost)) == 0 {
@@ -118,7 +123,9 @@ func (x *exchange) prepareRequest() {
 		h.DelBytes(nameForwarded)
 		h.DelBytes(nameRealIP)
 	}
-	h.DelBytes(nameExpect) // answered here
+	if len(h.PeekCanonical(nameExpect)) > 0 {
+		h.DelBytes(nameExpect) // answered here
+	}
 	h.SetProtocol("HTTP/1.1")
 	h.SetNoDefaultContentType(true)
 	x.ctx.Request.UseHostHeader = true
@@ -260,7 +267,9 @@ func (x *exchange) relocate(h *fasthttp.ResponseHeader) {
 // finishHeader makes the response's header true to what was done.
 func (x *exchange) finishHeader() {
 	h := &x.ctx.Response.Header
-	h.SetProtocol([]byte("HTTP/1.1"))
+	if string(h.Protocol()) != "HTTP/1.1" {
+		h.SetProtocol([]byte("HTTP/1.1"))
+	}
 	x.relocate(h)
 	tailored := x.body != nil
 	for i := range x.edits {

@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"strings"
+
 	"github.com/valyala/fasthttp"
 
 	"bespoke/host/config"
@@ -8,6 +10,11 @@ import (
 	"bespoke/host/control"
 	"bespoke/host/profile"
 )
+
+// tailors reports whether anything about the visitor can matter to the answer.
+func (x *exchange) tailors() bool {
+	return x.route != nil && len(x.route.policies) > 0 || strings.HasPrefix(x.path, control.Prefix)
+}
 
 // ownPage answers what the edge itself serves on every site: the privacy
 // centre and the GPC statement. It reports whether it did.

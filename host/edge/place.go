@@ -26,7 +26,6 @@ func (x *exchange) findPlace() geo.Place {
 // for nothing. An entry that is no address ends the search: unknown.
 func (x *exchange) clientAddr() netip.Addr {
 	addr := peer(x.ctx)
-	x.trusted = x.trusts(addr)
 	h := &x.ctx.Request.Header
 	if !x.trusted || len(h.PeekCanonical(nameForwardedFor)) == 0 {
 		return addr

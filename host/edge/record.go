@@ -24,7 +24,10 @@ func (x *exchange) record(f fault) {
 	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(attrs, slog.Int("status", x.ctx.Response.StatusCode()), slog.Duration("took", e.now().Sub(x.began)))
 	if x.tenant != nil {
-		attrs = append(attrs, slog.String("tenant", x.tenant.name), slog.String("jurisdiction", x.decision.Jurisdiction.ID))
+		attrs = append(attrs, slog.String("tenant", x.tenant.name))
+	}
+	if x.tenant != nil && x.tailors() {
+		attrs = append(attrs, slog.String("jurisdiction", x.decision.Jurisdiction.ID))
 		for p := range abi.Purpose(abi.Purposes) {
 			granted := "denied"
 			if x.decision.Grants(p) {

@@ -25,6 +25,7 @@ func (x *exchange) findTenant() fault {
 		return unknownSite
 	}
 	x.local = isLocal(x.host)
+	x.trusted = x.trusts(peer(x.ctx))
 	x.path = string(x.ctx.Path())
 	if len(x.tenant.routes) > 0 {
 		x.route = x.tenant.route(x.path)
