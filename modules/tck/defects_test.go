@@ -186,6 +186,6 @@ func plant(d *defects, i int) {
 // quick are small limits for an interpreter, which takes its time for a loop.
 func quick() abi.Limits {
 	l := small()
-	l.RunMillis, l.InitMillis = 4, 4
+	l.RunMillis, l.InitMillis = 2, 2
 	return l
 }

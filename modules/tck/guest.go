@@ -25,7 +25,7 @@ type guest struct {
 	most            int   // pages of memory at most; below 0: not declared
 }
 
-// wasiSignatures are those of the functions of WASI preview 1 that guests call.
+// wasiSignature is that of a function of WASI preview 1 that guests call.
 func wasiSignature(function string) signature {
 	return map[string]signature{
 		"args_sizes_get": {"ii", "i"}, "environ_sizes_get": {"ii", "i"},

@@ -253,9 +253,7 @@ var (
 	drop        = code{0x1a}
 	add         = code{0x6a}
 	equal       = code{0x46}
-	equalZero   = code{0x45}
 	wrap        = code{0xa7} // i64 to i32
 	extend      = code{0xac} // i32 to i64, signed
-	extendU     = code{0xad} // i32 to i64, unsigned
 	memorySize  = code{0x3f, 0}
 )
