@@ -51,7 +51,7 @@ check: $(BUILTIN) ## format, vet, staticcheck, tidy, a clean tree
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) mod tidy -diff
-	GOOS=wasip1 GOARCH=wasm $(GO) vet ./policies/builtin/guest ./policies/sdk/go
+	GOOS=wasip1 GOARCH=wasm $(GO) vet ./policies/builtin/guest ./policies/sdk/go ./policies/sdk/example/go
 
 clean: ## remove what was built
 	rm -rf bin $(BUILTIN)

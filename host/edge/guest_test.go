@@ -157,7 +157,7 @@ func TestReads(t *testing.T) {
 		"page.h1": "The title", "page.h1@class": "big", "page.li": "one\ntwo",
 	}
 	place := map[string]string{
-		"geo.continent": "NA", "geo.country": "US", "geo.region": "CA", "geo.timezone": "America/Los_Angeles", "geo.city": "San Francisco",
+		"geo.continent": "NA", "geo.country": "US", "geo.region": "US-CA", "geo.timezone": "America/Los_Angeles", "geo.city": "San Francisco",
 	}
 	for _, coding := range []string{"", "gzip"} {
 		r := withPolicy(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -145,8 +145,11 @@ func (v *view) place(k string) ([]byte, bool) {
 		return text(p.Continent)
 	case "geo.country":
 		return text(p.Country)
-	case "geo.region":
-		return text(p.Region)
+	case "geo.region": // ISO 3166-2 in whole
+		if p.Country == "" || p.Region == "" {
+			return nil, false
+		}
+		return text(p.Country + "-" + p.Region)
 	case "geo.timezone":
 		return text(p.TimeZone)
 	case "geo.city":

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // ManifestSection is the name of the custom section that holds the manifest:
@@ -101,6 +103,12 @@ func ParseManifests(section []byte) ([]Manifest, error) {
 		return nil, fmt.Errorf("manifest has %d bytes, at most %d are allowed", len(section), maxManifest)
 	}
 	section = bytes.TrimSpace(section)
+	if !utf8.Valid(section) {
+		return nil, errors.New("manifest: not UTF-8")
+	}
+	if err := exactFields(section); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
 	var list []Manifest
 	if len(section) > 0 && section[0] == '[' {
 		if err := strict(section, &list); err != nil {
@@ -174,6 +182,43 @@ func declarable(k string) bool {
 		}
 	}
 	return false
+}
+
+// exactFields refuses fields that encoding/json would take for known ones,
+// because they differ in case only. What is no manifest at all is left to strict.
+func exactFields(section []byte) error {
+	list := []map[string]json.RawMessage{}
+	if json.Unmarshal(section, &list) != nil {
+		one := map[string]json.RawMessage{}
+		if json.Unmarshal(section, &one) != nil {
+			return nil
+		}
+		list = append(list, one)
+	}
+	for _, m := range list {
+		if err := known(m, "name", "version", "about", "reads", "rights", "on", "with"); err != nil {
+			return err
+		}
+		with := map[string]map[string]json.RawMessage{}
+		if json.Unmarshal(m["with"], &with) != nil {
+			continue
+		}
+		for _, option := range with {
+			if err := known(option, "type", "values", "required", "about"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func known(fields map[string]json.RawMessage, names ...string) error {
+	for f := range fields {
+		if !slices.Contains(names, f) {
+			return fmt.Errorf("unknown field %q", f)
+		}
+	}
+	return nil
 }
 
 func strict(data []byte, v any) error {

@@ -114,7 +114,7 @@ func repeat(n int32, code ...[]byte) []byte {
 
 func TestTooManyEdits(t *testing.T) {
 	x := &exchange{}
-	err := run(t, abi.Limits{}, guest(1, repeat(100_000, args(12, 0, 0, 0, 0, 0, 0), call(1), drop)).bytes(), x)
+	err := run(t, abi.Limits{}, guest(1, repeat(5_000, args(12, 0, 0, 0, 0, 0, 0), call(1), drop)).bytes(), x)
 	wantFault(t, err, engine.FaultLimit, "on_response emitted more than 2048 edits")
 	if len(x.edits) != abi.DefaultLimits.Edits {
 		t.Errorf("%d edits, want %d", len(x.edits), abi.DefaultLimits.Edits)
