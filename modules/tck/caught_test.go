@@ -103,7 +103,7 @@ func caught() map[string][]string {
 		"takesExport": append([]string{"memory/none"}, exports...),
 		"takesLimit":  {"memory/two", "limits/*too large*", "limits/too many tables", "limits/memory of 4*", "limits/function*", "limits/too many locals", "limits/locals*"},
 		"takesManifest": {
-			"manifest/too long", "manifest/no JSON", "manifest/nothing", "manifest/a text", "manifest/a list with*", "manifest/an *", "manifest/null", "manifest/cut off", "manifest/text*",
+			"manifest/too long", "manifest/no JSON", "manifest/no UTF-8", "manifest/field in capitals", "manifest/nothing", "manifest/a text", "manifest/a list with*", "manifest/an *", "manifest/null", "manifest/cut off", "manifest/text*",
 			"manifest/two*", "manifest/no name", "manifest/empty name", "manifest/name with *", "manifest/name that*", "manifest/name of*", "manifest/version*",
 			"manifest/unknown*", "manifest/reads that*", "manifest/reason*", "manifest/right*", "manifest/phase*", "manifest/option*", "manifest/one*", "manifest/twice",
 			`manifest/reads "weather*`, `manifest/reads "geo.postcode"`, `manifest/reads ""`, `manifest/reads "request.cookie"`, `manifest/reads "request.header.cookie"`,
