@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -130,6 +131,25 @@ type visitorConn struct {
 	until  time.Time     // what the server wants for reads; zero: for ever
 	armed  time.Time     // what is set for reads
 	writes time.Time     // what is set for writes
+
+	silent atomic.Bool // nothing has come over it; browsers open connections in reserve
+	drop   atomic.Bool // see hangUp
+	gone   func()      // called once it is closed
+}
+
+// hangUp ends a connection over which nothing has come. It may be called by any
+// goroutine.
+func (v *visitorConn) hangUp() {
+	if v.silent.Load() {
+		v.drop.Store(true)
+		v.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// Close closes the connection.
+func (v *visitorConn) Close() error {
+	v.gone()
+	return v.Conn.Close()
 }
 
 // SetReadDeadline is called for every request, nearly always with a later time.
@@ -145,7 +165,10 @@ func (v *visitorConn) SetReadDeadline(t time.Time) error {
 func (v *visitorConn) Read(b []byte) (int, error) {
 	for {
 		n, err := v.Conn.Read(b)
-		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || v.armed.Equal(v.until) {
+		if n > 0 && v.silent.Load() {
+			v.silent.Store(false)
+		}
+		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || v.armed.Equal(v.until) || v.drop.Load() {
 			return n, err
 		}
 		v.armed = v.until

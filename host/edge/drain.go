@@ -13,6 +13,7 @@ import (
 type drainable struct {
 	net.Listener
 	writeLimit time.Duration // of each connection
+	conns      sync.Map      // *visitorConn -> nil: those that are open
 	draining   atomic.Bool
 	drained    chan struct{} // closed when Accept found the backlog empty
 	closed     chan struct{} // closed by Close
@@ -33,7 +34,11 @@ func (d *drainable) Accept() (net.Conn, error) {
 	for {
 		c, err := d.Listener.Accept()
 		if err == nil {
-			return &visitorConn{Conn: c, limit: d.writeLimit}, nil
+			v := &visitorConn{Conn: c, limit: d.writeLimit}
+			v.silent.Store(true)
+			v.gone = func() { d.conns.Delete(v) }
+			d.conns.Store(v, nil)
+			return v, nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, err
@@ -70,6 +75,15 @@ func (d *drainable) drain() {
 	case <-d.drained:
 	case <-time.After(10 * drainTail): // nobody is in Accept
 	}
+}
+
+// hangUp ends the connections over which nothing has come. The server knows
+// only those for idle that had a request, and would wait for the others.
+func (d *drainable) hangUp() {
+	d.conns.Range(func(c, _ any) bool {
+		c.(*visitorConn).hangUp()
+		return true
+	})
 }
 
 // Close closes the listener; Accept returns.

@@ -172,6 +172,11 @@ func (e *Edge) Shutdown(ctx context.Context) error {
 	}
 	e.listenersMu.Unlock()
 	e.wait(ctx, drainGrace, func() bool { return e.server.GetOpenConnectionsCount() == 0 })
+	e.listenersMu.Lock()
+	for _, l := range e.listeners {
+		l.hangUp()
+	}
+	e.listenersMu.Unlock()
 	err := e.server.ShutdownWithContext(ctx)
 	e.stop.Do(func() { e.current.Load().release() })
 	if err != nil {

@@ -375,6 +375,25 @@ func TestShutdownLosesNothing(t *testing.T) {
 	}
 }
 
+// A connection that never sent anything does not hold a stop up.
+func TestShutdownWaitsForNoSilence(t *testing.T) {
+	r := newRig(t, html(page))
+	for range 4 {
+		c, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	r.visitor(berlin).get("/")
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := r.edge.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	r.edge = nil
+}
+
 // A reload takes effect for the next exchange, and disturbs none that runs.
 func TestReloadUnderLoad(t *testing.T) {
 	r := newRig(t, html(page))
