@@ -71,7 +71,6 @@ type rigOption func(*rigConfig)
 type rigConfig struct {
 	routes string
 	extra  string // top-level YAML
-	tenant string // YAML within the tenant
 	origin string // address, instead of a server
 	trust  string
 }
@@ -188,8 +187,8 @@ tenants:
   - name: shop
     hosts: [shop.localhost, shop.example]
     origin: http://%s
-%s    routes: %s
-`, cache(), c.trust, c.extra, c.origin, c.tenant, c.routes))
+    routes: %s
+`, cache(), c.trust, c.extra, c.origin, c.routes))
 }
 
 func (r *rig) write(name, text string) {

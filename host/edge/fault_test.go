@@ -24,26 +24,10 @@ import (
 // raw is an origin that speaks bytes: each connection gets the answer, then is closed.
 func raw(t testing.TB, answer func(net.Conn)) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-					answer(c)
-				}
-			}()
-		}
-	}()
-	return ln.Addr().String()
+	return speaker(t, func(c net.Conn, _ *http.Request) {
+		answer(c)
+		c.Close()
+	})
 }
 
 func TestOriginFaults(t *testing.T) {
