@@ -24,6 +24,8 @@ type Options struct {
 	// inserted and is not ASCII goes out as numeric character references.
 	// Tail goes out as it is, so it should be ASCII.
 	UTF8 bool
+	// Syntax says by which rules the page is read.
+	Syntax Syntax
 	// MaxBuffer bounds the bytes of an element that has to be complete before
 	// it can go out (order, keep). A longer one passes in the page's order.
 	MaxBuffer int
@@ -33,10 +35,19 @@ type Options struct {
 	MaxDepth int
 }
 
+// A Syntax is a set of rules by which markup is read.
+type Syntax uint8
+
+const (
+	HTML Syntax = iota // WHATWG HTML 13.2
+	XML                // XML 1.0: RSS, Atom, SVG, XHTML
+)
+
 // A Plan is a compiled list of edits. It never changes and may be used by many
 // Rewriters at the same time.
 type Plan struct {
 	tail                 []byte
+	xml                  bool
 	maxBuffer, maxTag    int
 	maxDepth             int
 	edits                []*prepared
@@ -106,6 +117,7 @@ func Compile(edits []abi.Edit, opt Options) (*Plan, error) {
 func newPlan(opt Options) *Plan {
 	return &Plan{
 		tail:      opt.Tail,
+		xml:       opt.Syntax == XML,
 		maxBuffer: or(opt.MaxBuffer, DefaultMaxBuffer),
 		maxTag:    or(opt.MaxTag, DefaultMaxTag),
 		maxDepth:  or(opt.MaxDepth, DefaultMaxDepth),

@@ -1,0 +1,280 @@
+package rewrite
+
+import "bytes"
+
+// run takes b up to its end, or to where something begins that b does not
+// finish, and returns that index.
+func (r *Rewriter) run(b []byte) int {
+	r.e, r.hold = 0, -1
+	for i := 0; i < len(b) && r.hold < 0; {
+		switch r.mode {
+		case inData:
+			i = r.data(b, i)
+		case inRaw:
+			i = r.rawText(b, i)
+		case inScript:
+			i = r.script(b, i)
+		case inComment, inCDATA:
+			walk := commentEnd
+			if r.mode == inCDATA {
+				walk = cdataEnd
+			}
+			n, state := walk(b[i:], r.sub)
+			r.sub = state
+			if n < 0 {
+				i = len(b)
+			} else {
+				i += n
+				r.mode = inData
+			}
+		case inBogus:
+			n := bytes.IndexByte(b[i:], '>')
+			if n < 0 {
+				i = len(b)
+			} else {
+				i += n + 1
+				r.mode = inData
+			}
+		default:
+			i = len(b)
+		}
+	}
+	end := len(b)
+	if r.hold >= 0 {
+		end = r.hold
+	}
+	r.flush(b, end)
+	return end
+}
+
+// wait says that what begins at s is not finished.
+func (r *Rewriter) wait(s int, tag bool) int {
+	r.hold, r.waitTag = s, tag
+	return s
+}
+
+func (r *Rewriter) data(b []byte, i int) int {
+	text := i
+	for {
+		j := bytes.IndexByte(b[i:], '<')
+		if r.initial {
+			r.leadingText(b[i:], j)
+		}
+		if j < 0 {
+			r.extractText(b[text:])
+			return len(b)
+		}
+		s := i + j
+		if s+1 >= len(b) {
+			r.extractText(b[text:])
+			return r.wait(s, false)
+		}
+		if c := b[s+1]; byteClass[c]&cAlpha != 0 || c == '/' || c == '!' || c == '?' {
+			r.extractText(b[text:s])
+		}
+		switch c := b[s+1]; {
+		case byteClass[c]&cAlpha != 0:
+			i = r.startTag(b, s)
+		case c == '/':
+			i = r.endTag(b, s)
+		case c == '!':
+			i = r.declaration(b, s)
+		case c == '?':
+			r.mode = inBogus
+			return s + 1
+		default:
+			r.initial = false
+			i = s + 1
+			continue
+		}
+		if r.hold >= 0 || r.mode != inData {
+			return i
+		}
+		text = i
+	}
+}
+
+func (r *Rewriter) extractText(b []byte) {
+	if r.extract == nil || r.templates > 0 {
+		return
+	}
+	if n := len(r.stack); n > 0 && (r.stack[n-1].key == keyScript || r.stack[n-1].key == keyStyle) {
+		return // of SVG
+	}
+	r.extract.add(b)
+}
+
+// leadingText looks for text before the doctype. What is not ASCII may be a
+// byte order mark and is passed over.
+func (r *Rewriter) leadingText(b []byte, n int) {
+	if n < 0 {
+		n = len(b)
+	}
+	for _, c := range b[:n] {
+		if c < 0x80 && byteClass[c]&cSpace == 0 {
+			r.initial = false
+			return
+		}
+	}
+}
+
+// declaration reads what begins with '<!'.
+func (r *Rewriter) declaration(b []byte, s int) int {
+	p := b[s+2:]
+	switch {
+	case len(p) == 0:
+		return r.wait(s, false)
+	case p[0] == '-':
+		if len(p) == 1 {
+			return r.wait(s, false)
+		}
+		if p[1] == '-' {
+			r.mode, r.sub = inComment, cmStart
+			return s + 4
+		}
+	case p[0] == '[' && len(r.stack) > 0 && r.stack[len(r.stack)-1].flags&fForeign != 0:
+		const open = "[CDATA["
+		n := min(len(p), len(open))
+		if string(p[:n]) == open[:n] {
+			if n < len(open) {
+				return r.wait(s, false)
+			}
+			r.mode, r.sub = inCDATA, 0
+			return s + 2 + n
+		}
+	case r.initial && lower[p[0]] == 'd':
+		const open = "doctype"
+		n := min(len(p), len(open))
+		if foldEqual(p[:n], open[:n]) {
+			end := bytes.IndexByte(p[:min(len(p), maxDoctype)], '>')
+			if end < 0 && len(p) < maxDoctype {
+				return r.wait(s, false)
+			}
+			r.initial = false
+			if end >= len(open) {
+				r.quirks = quirksDoctype(p[len(open):end])
+			}
+		}
+	}
+	r.mode = inBogus
+	return s + 2
+}
+
+// startTag takes the start tag that begins at b[s]; it returns the index after it.
+func (r *Rewriter) startTag(b []byte, s int) int {
+	k, p := nameKey(b, s+1)
+	if p >= len(b) {
+		return r.wait(s, true)
+	}
+	t := tag{s: s, p: p, key: k, name: b[s+1 : p], flags: tagFlags(k)}
+	live := !r.done && r.templates == 0
+	t.read = live && (r.plan.anyTag || r.plan.tagBits[tagHash(k)] || len(r.frames) > 0) ||
+		k == keySVG || k == keyMath || len(r.stack) > 0 && r.stack[len(r.stack)-1].flags&fForeign != 0
+	switch {
+	case t.read:
+		t.end = r.text.parse(b, p)
+	case b[p] == '>':
+		t.end = p + 1
+	default:
+		t.end = skipAttrs(b, p)
+	}
+	if t.end < 0 {
+		return r.wait(s, true)
+	}
+	if t.end-s > r.plan.maxTag {
+		return r.stop(b, s, WhyTag)
+	}
+	v := r.place(b, &t)
+	for t.n > 0 && r.stack[t.n-1].flags&fGhost != 0 {
+		t.n-- // nothing is left in it
+	}
+	switch v {
+	case ambiguous:
+		return r.stop(b, s, WhyAmbiguous)
+	case ignored:
+		if t.n < len(r.stack) {
+			r.popTo(b, t.n, s, false, false)
+		}
+		return t.end
+	}
+	if !t.void && t.n >= r.plan.maxDepth {
+		return r.stop(b, s, WhyDepth)
+	}
+	r.noteSeen(&t)
+	// What is left out may end with this tag.
+	heard := !r.muted || t.n <= r.muteDepth || t.ghost == r.muteDepth
+	r.edit(b, &t, live && heard && t.read && !r.text.overflow)
+	if r.leaveEarly() {
+		return t.end
+	}
+	if t.flags&(fRaw|fRCDATA) != 0 && t.flags&fForeign == 0 {
+		r.startRaw(&t)
+	}
+	return t.end
+}
+
+func (r *Rewriter) startRaw(t *tag) {
+	switch t.key {
+	case keyPlaintext:
+		r.mode = inPlain
+	case keyScript:
+		r.mode, r.sub, r.dashes = inScript, scPlain, 0
+	default:
+		r.mode, r.raw = inRaw, t.key
+	}
+}
+
+// endTag takes the end tag that begins at b[s].
+func (r *Rewriter) endTag(b []byte, s int) int {
+	i := s + 2
+	if i >= len(b) {
+		return r.wait(s, false)
+	}
+	switch c := b[i]; {
+	case c == '>':
+		return i + 1
+	case byteClass[c]&cAlpha == 0:
+		r.mode = inBogus
+		return i
+	}
+	k, p := nameKey(b, i)
+	if p >= len(b) {
+		return r.wait(s, true)
+	}
+	end := p + 1
+	if b[p] != '>' {
+		if end = skipAttrs(b, p); end < 0 {
+			return r.wait(s, true)
+		}
+	}
+	if end-s > r.plan.maxTag {
+		return r.stop(b, s, WhyTag)
+	}
+	r.initial = false
+	if n := len(r.stack) - 1; n >= 0 && r.stack[n].key == k && k&longKey == 0 &&
+		r.stack[n].flags&(fPending|fRoot|fFormat) == 0 && k != keyForm {
+		r.truncate(n) // the common case
+		return end
+	}
+	if k == keyBody || k == keyHTML {
+		r.endBody(b, s)
+		return end
+	}
+	c := r.closes(k, b[i:p])
+	if c.ghost >= 0 {
+		r.makeGhost(b, c.ghost, s, end)
+	}
+	switch {
+	case c.hit:
+		open := r.popOpen(b, c.n+1, s)
+		if r.stack[c.n].flags&fPending != 0 {
+			r.endElement(b, c.n, s, end, open)
+		}
+		r.truncate(c.n)
+	case c.n < len(r.stack):
+		r.popTo(b, c.n, s, false, false)
+	}
+	r.leaveEarly()
+	return end
+}
+
