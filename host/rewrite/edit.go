@@ -35,7 +35,7 @@ func badArgument(format string, a ...any) *editError {
 // A prepared edit has everything that does not depend on the page.
 type prepared struct {
 	op      abi.Op
-	target  []path
+	target  []chain
 	name    string // attr, unset-attr: the attribute, lower case
 	nameID  int    // the same number for the same attribute, within a plan
 	raw     string // add-class, remove-class: the class as it compares

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"slices"
 
 	"bespoke/modules/abi"
 )
@@ -74,7 +75,7 @@ type planID struct {
 	exit  bool    // a route is satisfied where its element ends
 }
 
-// A route is a path with the edits that aim at it.
+// A route is a chain with the edits that aim at it.
 type route struct {
 	edits []int32 // ascending
 	exit  int32   // the id at whose end it is satisfied, or -1
@@ -183,18 +184,7 @@ func (c *compiler) add(i int32, e *prepared) {
 	}
 }
 
-func (t *path) key() string {
-	s := ""
-	for i := range t.parts {
-		if t.child[i] {
-			s += ">"
-		}
-		s += t.parts[i].key() + " "
-	}
-	return s
-}
-
-func (c *compiler) route(t path) int32 {
+func (c *compiler) route(t chain) int32 {
 	p := c.plan
 	n := int32(len(p.routes))
 	rt := route{exit: -1}
@@ -208,7 +198,7 @@ func (c *compiler) route(t path) int32 {
 			c.tests[k] = at
 			p.tests = append(p.tests, newTest(part))
 		}
-		u := use{route: n, prev: prev, child: t.child[i], step: -1}
+		u := use{route: n, prev: prev, child: t.comb[i] == childOf, step: -1}
 		if i < len(t.parts)-1 {
 			u.step = int32(c.steps)
 			c.steps++
@@ -234,6 +224,11 @@ func (c *compiler) route(t path) int32 {
 }
 
 func newTest(c compound) test {
+	c.tag = lowerASCII(c.tag)
+	c.attrs = slices.Clone(c.attrs)
+	for i := range c.attrs {
+		c.attrs[i].name = lowerASCII(c.attrs[i].name)
+	}
 	t := test{compound: c}
 	if c.tag != "" {
 		t.key = nameKeyOf(c.tag)

@@ -14,28 +14,60 @@ const (
 	maxParts     = 32   // ids, classes and attribute tests in one compound
 )
 
+// A chain is a complex selector: compounds from the leftmost to the subject.
+// comb[i] joins parts[i] to parts[i-1]; comb[0] is descendant, or in :has the
+// leading combinator.
+type chain struct {
+	parts []compound
+	comb  []combinator
+}
+
+type combinator uint8
+
+const (
+	descendant combinator = iota
+	childOf               // >
+	nextTo                // +
+	after                 // ~
+)
+
 // A compound is a run of simple selectors that one element has to meet.
 type compound struct {
-	tag     string // lower case; "" for any
+	tag     string // as written; "" for any
 	ids     []string
 	classes []string
 	attrs   []attrTest
+	pseudos []pseudo
 }
 
-// An attrTest is an attribute selector. op is 0 (is there), '=', or the first byte of an operator.
+// An attrTest is an attribute selector.
 type attrTest struct {
-	name  string // lower case
-	op    byte
+	name  string // as written
+	op    byte   // 0 (is there), '=', or the first byte of an operator
 	value string
+	fold  bool // flag i: ASCII case does not matter
 }
 
-// A path is a complex selector: compounds from the outermost to the subject.
-// child[i] says that an element of parts[i] must be a child, and not only a
-// descendant, of one of parts[i-1].
-type path struct {
-	parts []compound
-	child []bool
+// A pseudo is a pseudo-class.
+type pseudo struct {
+	kind pseudoKind
+	list []chain // of is, not and has; of nth the S, of compounds only, nil without one
+	a, b int     // of nth: an+b
 }
+
+type pseudoKind uint8
+
+const (
+	pseudoIs pseudoKind = iota // also :where
+	pseudoNot
+	pseudoHas
+	pseudoEmpty
+	pseudoRoot
+	pseudoNth
+	pseudoNthLast
+	pseudoNthType
+	pseudoNthLastType
+)
 
 // CheckSelector tells whether s is a selector that this package can match:
 // type, universal, id, class and attribute selectors (Selectors Level 4,
@@ -51,7 +83,7 @@ type selectorParser struct {
 	i int
 }
 
-func parseSelector(s string) ([]path, error) {
+func parseSelector(s string) ([]chain, error) {
 	if len(s) > maxSelector {
 		return nil, fmt.Errorf("selector has %d bytes, at most %d are allowed", len(s), maxSelector)
 	}
@@ -59,9 +91,9 @@ func parseSelector(s string) ([]path, error) {
 		return nil, fmt.Errorf("selector is not valid UTF-8")
 	}
 	p := &selectorParser{s: s}
-	var list []path
+	var list []chain
 	for {
-		one, err := p.path()
+		one, err := p.chain()
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +103,7 @@ func parseSelector(s string) ([]path, error) {
 		if p.i == len(p.s) {
 			return list, nil
 		}
-		p.i++ // the comma, at which path stops
+		p.i++ // the comma, at which chain stops
 	}
 }
 
@@ -112,16 +144,16 @@ func (p *selectorParser) space() bool {
 	return p.i > from
 }
 
-func (p *selectorParser) path() (path, error) {
-	var out path
-	child := false
+func (p *selectorParser) chain() (chain, error) {
+	var out chain
+	join := descendant
 	p.space()
 	for {
 		c, err := p.compound()
 		if err != nil {
 			return out, err
 		}
-		out.parts, out.child = append(out.parts, c), append(out.child, child)
+		out.parts, out.comb = append(out.parts, c), append(out.comb, join)
 		if len(out.parts) > maxCompounds {
 			return out, p.fail(fmt.Sprintf("at most %d compounds", maxCompounds))
 		}
@@ -132,11 +164,11 @@ func (p *selectorParser) path() (path, error) {
 		case c == '>':
 			p.i++
 			p.space()
-			child = true
+			join = childOf
 		case c == '+' || c == '~' || c == '|' || c == ')' || c == '{':
 			return out, p.fail("a combinator that is carried out here (space or '>'), ',' or the end")
 		case spaced:
-			child = false
+			join = descendant
 		default:
 			return out, p.fail("'#', '.', '[', a combinator (space or '>'), ',' or the end")
 		}
@@ -154,7 +186,7 @@ func (p *selectorParser) compound() (compound, error) {
 		if err != nil {
 			return c, err
 		}
-		c.tag = lowerASCII(name)
+		c.tag = name
 	}
 	for parts := 0; ; parts++ {
 		if parts > maxParts {
@@ -197,7 +229,7 @@ func (p *selectorParser) attribute() (attrTest, error) {
 	if err != nil {
 		return a, err
 	}
-	a.name = lowerASCII(name)
+	a.name = name
 	p.space()
 	switch c := p.peek(); c {
 	case ']':
@@ -394,5 +426,34 @@ func (t *attrTest) ok(v []byte) bool {
 
 // key is a text that two compounds share only if they match the same elements.
 func (c *compound) key() string {
-	return fmt.Sprintf("%q%q%q%q", c.tag, c.ids, c.classes, c.attrs)
+	return fmt.Sprintf("%q%q%q%v%v", c.tag, c.ids, c.classes, c.attrs, c.pseudos)
+}
+
+// key is a text that two chains share only if they match the same elements.
+func (c *chain) key() string {
+	s := ""
+	for i := range c.parts {
+		s += string(" >+~"[c.comb[i]]) + c.parts[i].key()
+	}
+	return s
+}
+
+// late tells whether the start tag does not suffice to answer for the compound
+// or for anything in it: the element's content or later siblings matter.
+func (c *compound) late() bool {
+	for i := range c.pseudos {
+		switch p := &c.pseudos[i]; p.kind {
+		case pseudoHas, pseudoEmpty, pseudoNthLast, pseudoNthLastType:
+			return true
+		default:
+			for j := range p.list {
+				for k := range p.list[j].parts {
+					if p.list[j].parts[k].late() {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
 }
