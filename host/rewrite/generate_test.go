@@ -212,6 +212,87 @@ func randomSoup(rnd *rand.Rand, size int) string {
 	return g.b.String()
 }
 
+// selector returns a selector of any kind that pages of pageWriter may match.
+func (g *pageWriter) selector() string {
+	s := g.complex(2)
+	if g.IntN(6) == 0 {
+		s += ", " + g.complex(1)
+	}
+	return s
+}
+
+// complex returns compounds with combinators; deep bounds how pseudo-classes nest.
+func (g *pageWriter) complex(deep int) string {
+	s := g.compound(deep)
+	for g.IntN(5) < 2 {
+		s = g.compound(deep-1) + g.one(" ", " ", " > ", ">", " + ", "+", " ~ ", "~") + s
+	}
+	return s
+}
+
+func (g *pageWriter) compound(deep int) string {
+	s := ""
+	switch g.IntN(6) {
+	case 0:
+		s = "*"
+	case 1:
+		s = g.one(".c1", ".c2", ".c2.c1", ".c3")
+	case 2:
+		s = g.attrTest()
+	default:
+		s = g.one("p", "li", "li", "ul", "ol", "b", "i", "span", "div", "DIV", "section", "td", "tr", "a", "dt", "dd", "option", "g", "text", "h1", "blockquote", "article", "body", "table", "custom-element", "em", "small", "br", "img")
+	}
+	switch g.IntN(10) {
+	case 0:
+		s += g.one(".c1", ".c2", g.attrTest())
+	case 1:
+		s += fmt.Sprintf("#n%d", 1+g.IntN(9))
+	}
+	for g.IntN(5) < 2 && deep > 0 {
+		s += g.pseudo(deep - 1)
+	}
+	return s
+}
+
+func (g *pageWriter) attrTest() string {
+	return g.one("[data-n]", "[data-n='3']", "[data-n=\"1\"]", "[title^='a']", "[title$='b' ]", "[title*='>']", "[class~=c2]", "[class|=c1]", "[hidden]", "[HREF*=x]", "[title='A > B' i]", "[class*=C1 i]", "[title^=A s]", "[lang|=en]", "[data-n$='1']", "[title='']")
+}
+
+func (g *pageWriter) pseudo(deep int) string {
+	switch g.IntN(12) {
+	case 0:
+		return g.one(":first-child", ":last-child", ":only-child")
+	case 1:
+		return g.one(":first-of-type", ":last-of-type", ":only-of-type")
+	case 2, 3:
+		of := ""
+		if g.IntN(3) == 0 {
+			of = " of " + g.one("li", ".c1", "b, i", "[data-n]", "p, .c2", ":not(.c1)", "*")
+		}
+		return ":" + g.one("nth-child", "nth-last-child") + "(" + g.formula() + of + ")"
+	case 4:
+		return ":" + g.one("nth-of-type", "nth-last-of-type") + "(" + g.formula() + ")"
+	case 5:
+		return ":empty"
+	case 6:
+		return ":root"
+	case 7, 8:
+		return ":not(" + g.complex(deep) + ")"
+	case 9:
+		return g.one(":is(", ":where(") + g.complex(deep) + ", " + g.complex(deep) + ")"
+	}
+	for {
+		inner := g.complex(deep)
+		if !strings.Contains(inner, ":has(") {
+			return ":has(" + g.one("", "", "> ", "+ ", "~ ", ">") + inner + ")"
+		}
+	}
+}
+
+func (g *pageWriter) formula() string {
+	return g.one("odd", "even", "2", "1", "3", "n", "2n", "2n+1", "3n - 1", "-n+3", "n+2", "-2n+5", "0n+1", "+3n+1", "2N", "-n + 2")
+}
+
 // randomEdits returns edits whose targets may occur in pages of pageWriter.
 func randomEdits(rnd *rand.Rand, n int) []abi.Edit {
 	g := &pageWriter{Rand: rnd}
