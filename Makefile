@@ -6,6 +6,7 @@
 GO ?= go
 BUILTIN := policies/builtin/builtin.wasm
 ASC := policies/sdk/assemblyscript/node_modules
+BUN := host/rewrite/bench/node_modules
 GUEST := $(shell find policies modules/abi -name '*.go' -o -name 'manifest.json')
 
 help: ## print this
@@ -40,8 +41,16 @@ test-real: $(BUILTIN) ## before a real site, with the real geo database (fetches
 geodata: ## fetch IP Geolocation by DB-IP (CC BY 4.0) into geodata/
 	sh geo/geodata.sh
 
-bench: $(BUILTIN) ## run every benchmark; each ratio is measured in one run
+bench: $(BUILTIN) $(BUN) ## run every benchmark; each ratio is measured in one run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# Bun, whose rewriter the benchmarks measure ours against, and real pages.
+$(BUN): host/rewrite/bench/package-lock.json | tools-for-bench
+	cd host/rewrite/bench && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+tools-for-bench:
+	@sh tools/need.sh nodejs npm python3-doc apache2-doc debian-faq debian-policy developers-reference git-doc postgresql-doc
 
 fuzz: $(BUILTIN) ## run each fuzz target for FUZZTIME (1m)
 	sh tools/fuzz.sh $(or $(FUZZTIME),1m)
@@ -56,4 +65,4 @@ check: $(BUILTIN) ## format, vet, staticcheck, tidy, a clean tree
 clean: ## remove what was built
 	rm -rf bin $(BUILTIN)
 
-.PHONY: help build run test tools-for-tests test-real geodata bench fuzz check clean
+.PHONY: help build run test tools-for-tests tools-for-bench test-real geodata bench fuzz check clean

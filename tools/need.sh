@@ -12,6 +12,8 @@ for p in "$@"; do
 	nodejs) if command -v node >/dev/null 2>&1; then continue; fi ;;
 	lld) if command -v wasm-ld >/dev/null 2>&1 || ls /usr/bin/wasm-ld-* >/dev/null 2>&1; then continue; fi ;;
 	python3-doc) if [ -d /usr/share/doc/python3-doc/html ] || [ -d /usr/share/doc/python3/html ]; then continue; fi ;;
+	*-doc | debian-faq | debian-policy | developers-reference)
+		if dpkg -s "$p" >/dev/null 2>&1; then continue; fi ;;
 	*) if command -v "$p" >/dev/null 2>&1 || [ -x "/usr/sbin/$p" ]; then continue; fi ;;
 	esac
 	missing="$missing $p"
