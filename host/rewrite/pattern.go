@@ -8,4 +8,4 @@ type pattern struct{}
 func (p *pattern) parse(markup []byte, xml bool) Reason { return WhyAmbiguous }
 
 // append appends one copy of the pattern to dst, with the values of it in the slots.
-func (p *pattern) append(dst []byte, it *item, utf8Page bool) []byte { return dst }
+func (p *pattern) append(dst []byte, it *item, cs Charset) []byte { return dst }
