@@ -109,49 +109,6 @@ func TestSafeURL(t *testing.T) {
 	}
 }
 
-func TestSelectorErrors(t *testing.T) {
-	for s, want := range map[string]string{
-		"":             `selector "", column 1: expected a type, '*', '#', '.' or '[', found the end`,
-		"p,":           `selector "p,", column 3: expected a type, '*', '#', '.' or '[', found the end`,
-		"p >":          `selector "p >", column 4: expected a type, '*', '#', '.' or '[', found the end`,
-		"> p":          `selector "> p", column 1: expected a type, '*', '#', '.' or '[', found '>'`,
-		"p + b":        `selector "p + b", column 3: expected a combinator that is carried out here (space or '>'), ',' or the end, found '+'`,
-		"é:x":          `selector "é:x", column 2: expected a type, '*', '#', '.' or '[' (pseudo-classes are not carried out here), found ':'`,
-		"#1":           `selector "#1", column 2: expected the name of an id, found '1'`,
-		"p..a":         `selector "p..a", column 3: expected the name of a class, found '.'`,
-		"[a":           `selector "[a", column 3: expected ']', '=', '~=', '|=', '^=', '$=' or '*=', found the end`,
-		"[a=]":         `selector "[a=]", column 4: expected a name or a quoted string, found ']'`,
-		"[a='x]":       `selector "[a='x]", column 7: expected the closing quote, found the end`,
-		"[a=x i]":      `selector "[a=x i]", column 6: expected ']', found 'i'`,
-		"p{":           `selector "p{", column 2: expected a combinator that is carried out here (space or '>'), ',' or the end, found '{'`,
-		"p!":           `selector "p!", column 2: expected '#', '.', '[', a combinator (space or '>'), ',' or the end, found '!'`,
-		"a\\":          `selector "a\\", column 3: expected a character after '\', found the end`,
-		"a\xff":        `selector is not valid UTF-8`,
-		"[a~x]":        `selector "[a~x]", column 4: expected '=', found 'x'`,
-		"p .a, , b":    `selector "p .a, , b", column 7: expected a type, '*', '#', '.' or '[', found ','`,
-		"svg|a":        `selector "svg|a", column 4: expected a combinator that is carried out here (space or '>'), ',' or the end, found '|'`,
-		"[a=\"\n\"]":   "selector \"[a=\\\"\\n\\\"]\", column 5: expected the closing quote, found '\\n'",
-		" p > b , .a ": "",
-		"a\\31 b":      "",
-		`[a='\'']`:     "",
-		"-a#--b.é":     "",
-		"* > *.a[b]":   "",
-	} {
-		got := ""
-		if err := CheckSelector(s); err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("%q:\ngot  %s\nwant %s", s, got, want)
-		}
-	}
-	for _, s := range []string{strings.Repeat("a", maxSelector+1), strings.Repeat("a,", maxAlts) + "a", strings.Repeat("a ", maxCompounds+1), "a" + strings.Repeat(".b", maxParts+1)} {
-		if CheckSelector(s) == nil {
-			t.Errorf("no limit on %.40q", s)
-		}
-	}
-}
-
 func TestSelectorEscapes(t *testing.T) {
 	p := compile(t, Options{}, edit(abi.OpAttr, `#a\:b, .\31 x, [t="\27 \"\
 "]`, "z", "1"))
@@ -251,21 +208,4 @@ func TestNoAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(20, once); n != 0 {
 		t.Errorf("%v allocations a page", n)
 	}
-}
-
-func FuzzSelector(f *testing.F) {
-	for _, s := range []string{"p", "a > b.c #d, [e='f' ]", `\31 a`, "[a^=\"\\\"\"]", "*", "a b c", "p:not(a)", "[a|=b]", ",", "-", "--", "\\"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		err := CheckSelector(s)
-		if err == nil {
-			p := compile(t, Options{}, edit(abi.OpRemoveClass, s, "never"))
-			if got, _ := rewriteAt(t, p, cities); got != cities {
-				t.Errorf("%q changed the page", s)
-			}
-		} else if !strings.HasPrefix(err.Error(), "selector ") {
-			t.Errorf("%q: %v", s, err)
-		}
-	})
 }

@@ -1,7 +1,9 @@
 package rewrite
 
 import (
+	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -11,7 +13,8 @@ const (
 	maxSelector  = 1024 // bytes
 	maxAlts      = 32   // alternatives in a list
 	maxCompounds = 32   // compounds in one alternative
-	maxParts     = 32   // ids, classes and attribute tests in one compound
+	maxParts     = 32   // simple selectors in one compound, its type aside
+	maxNesting   = 4    // functions within one another: :not(:is(a)) has two
 )
 
 // A chain is a complex selector: compounds from the leftmost to the subject.
@@ -46,21 +49,23 @@ type attrTest struct {
 	op    byte   // 0 (is there), '=', or the first byte of an operator
 	value string
 	fold  bool // flag i: ASCII case does not matter
+	exact bool // flag s: it does, also where HTML says that it does not (see foldsInHTML)
 }
 
-// A pseudo is a pseudo-class.
+// A pseudo is a pseudo-class. :first-child is pseudoNth with b 1, :only-child
+// that and pseudoNthLast with b 1, and so on for the types.
 type pseudo struct {
 	kind pseudoKind
-	list []chain // of is, not and has; of nth the S, of compounds only, nil without one
-	a, b int     // of nth: an+b
+	list []chain // of is, not and has; of nth the S, of one compound each, nil without "of"
+	a, b int     // of nth: an+b for n = 0, 1, ...; within ±maxNth
 }
 
 type pseudoKind uint8
 
 const (
-	pseudoIs pseudoKind = iota // also :where
-	pseudoNot
-	pseudoHas
+	pseudoIs  pseudoKind = iota // also :where; nothing meets an empty list
+	pseudoNot                   // the list is not empty, and has no empty compound
+	pseudoHas                   // the chains are relative: comb[0] joins to the element itself
 	pseudoEmpty
 	pseudoRoot
 	pseudoNth
@@ -69,42 +74,41 @@ const (
 	pseudoNthLastType
 )
 
-// CheckSelector tells whether s is a selector that this package can match:
-// type, universal, id, class and attribute selectors (Selectors Level 4,
-// sections 5 and 6), compounds of them, descendant and child combinators, and
-// lists. Its error names the column, counted in characters from 1, and what was expected.
+// CheckSelector tells whether s is a selector that this package can match. It
+// takes, of Selectors Level 4: type, universal, id, class and attribute
+// selectors with all operators and the flags i and s; compounds and lists of
+// them; the combinators descendant, child (>), next (+) and later sibling (~);
+// and these pseudo-classes: :is, :where, :not and :has, :nth-child and
+// :nth-last-child (An+B, and "of" with compounds), :nth-of-type and
+// :nth-last-of-type, :first-child, :last-child, :only-child, :first-of-type,
+// :last-of-type, :only-of-type, :empty and :root.
+//
+// It is stricter than a browser where that helps whoever writes a selector: a
+// list with one part that is wrong is wrong as a whole, within :is too; what is
+// open at the end (a bracket, a quote) is an error; comments and namespaces are
+// refused (a prefix in XML is part of the name, its colon escaped). :has may not
+// stand within :has.
+//
+// A selector has at most 1,024 bytes, 32 alternatives in a list, 32 compounds
+// in an alternative, 32 simple selectors in a compound, and functions nested 4
+// deep.
+//
+// The error names the column, counted in characters from 1, what was expected
+// there and what was found.
 func CheckSelector(s string) error {
 	_, err := parseSelector(s)
 	return err
-}
-
-type selectorParser struct {
-	s string
-	i int
 }
 
 func parseSelector(s string) ([]chain, error) {
 	if len(s) > maxSelector {
 		return nil, fmt.Errorf("selector has %d bytes, at most %d are allowed", len(s), maxSelector)
 	}
-	if !utf8.ValidString(s) {
-		return nil, fmt.Errorf("selector is not valid UTF-8")
+	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
+		return nil, fmt.Errorf("selector has a NUL or is not valid UTF-8")
 	}
-	p := &selectorParser{s: s}
-	var list []chain
-	for {
-		one, err := p.chain()
-		if err != nil {
-			return nil, err
-		}
-		if list = append(list, one); len(list) > maxAlts {
-			return nil, p.fail(fmt.Sprintf("at most %d selectors in a list", maxAlts))
-		}
-		if p.i == len(p.s) {
-			return list, nil
-		}
-		p.i++ // the comma, at which chain stops
-	}
+	p := selectorParser{s: s}
+	return p.list(wholeChains)
 }
 
 // parseCompound reads a selector that consists of a single compound.
@@ -119,268 +123,220 @@ func parseCompound(s string) (compound, error) {
 	return list[0].parts[0], nil
 }
 
-func (p *selectorParser) fail(want string) error {
-	got := "the end"
-	if p.i < len(p.s) {
-		r, _ := utf8.DecodeRuneInString(p.s[p.i:])
-		got = fmt.Sprintf("%q", r)
-	}
-	return fmt.Errorf("selector %q, column %d: expected %s, found %s",
-		p.s, utf8.RuneCountInString(p.s[:p.i])+1, want, got)
-}
-
-func (p *selectorParser) peek() byte {
-	if p.i < len(p.s) {
-		return p.s[p.i]
-	}
-	return 0
-}
-
-func (p *selectorParser) space() bool {
-	from := p.i
-	for p.i < len(p.s) && byteClass[p.s[p.i]]&cSpace != 0 {
-		p.i++
-	}
-	return p.i > from
-}
-
-func (p *selectorParser) chain() (chain, error) {
-	var out chain
-	join := descendant
-	p.space()
-	for {
-		c, err := p.compound()
-		if err != nil {
-			return out, err
-		}
-		out.parts, out.comb = append(out.parts, c), append(out.comb, join)
-		if len(out.parts) > maxCompounds {
-			return out, p.fail(fmt.Sprintf("at most %d compounds", maxCompounds))
-		}
-		spaced := p.space()
-		switch c := p.peek(); {
-		case p.i == len(p.s) || c == ',':
-			return out, nil
-		case c == '>':
-			p.i++
-			p.space()
-			join = childOf
-		case c == '+' || c == '~' || c == '|' || c == ')' || c == '{':
-			return out, p.fail("a combinator that is carried out here (space or '>'), ',' or the end")
-		case spaced:
-			join = descendant
+// late tells whether the start tag, with what came before it, does not suffice
+// to answer for the compound or for anything in it: the element's content or
+// later siblings matter.
+func (c *compound) late() bool {
+	for i := range c.pseudos {
+		switch p := &c.pseudos[i]; p.kind {
+		case pseudoHas, pseudoEmpty, pseudoNthLast, pseudoNthLastType:
+			return true
 		default:
-			return out, p.fail("'#', '.', '[', a combinator (space or '>'), ',' or the end")
+			for j := range p.list {
+				if p.list[j].late() {
+					return true
+				}
+			}
 		}
 	}
+	return false
 }
 
-func (p *selectorParser) compound() (compound, error) {
-	var c compound
-	from := p.i
+// late tells whether one of the compounds is late.
+func (c *chain) late() bool {
+	for i := range c.parts {
+		if c.parts[i].late() {
+			return true
+		}
+	}
+	return false
+}
+
+// key is a text that two compounds share only if they match the same elements,
+// whatever the page.
+func (c *compound) key() string { return string(c.appendKey(nil)) }
+
+// key is a text that two chains share only if they match the same elements.
+func (c *chain) key() string { return string(c.appendKey(nil)) }
+
+// appendKey appends the key to dst. Every string has its length before it, so
+// that no two sequences of parts read the same.
+func (c *compound) appendKey(dst []byte) []byte {
+	dst = appendCounted(dst, '<', c.tag)
+	for _, id := range c.ids {
+		dst = appendCounted(dst, '#', id)
+	}
+	for _, class := range c.classes {
+		dst = appendCounted(dst, '.', class)
+	}
+	for i := range c.attrs {
+		dst = c.attrs[i].appendKey(dst)
+	}
+	for i := range c.pseudos {
+		dst = c.pseudos[i].appendKey(dst)
+	}
+	return dst
+}
+
+func (c *chain) appendKey(dst []byte) []byte {
+	for i := range c.parts {
+		dst = append(dst, " >+~"[c.comb[i]])
+		dst = c.parts[i].appendKey(dst)
+	}
+	return dst
+}
+
+func (t *attrTest) appendKey(dst []byte) []byte {
+	dst = appendCounted(dst, '[', t.name)
 	switch {
-	case p.peek() == '*':
-		p.i++
-	case p.identAhead():
-		name, err := p.ident("a type name")
-		if err != nil {
-			return c, err
-		}
-		c.tag = name
+	case t.op == 0:
+		return dst
+	case t.fold:
+		dst = append(dst, 'i')
+	case t.exact:
+		dst = append(dst, 's')
 	}
-	for parts := 0; ; parts++ {
-		if parts > maxParts {
-			return c, p.fail(fmt.Sprintf("at most %d ids, classes and attributes in one compound", maxParts))
-		}
-		var err error
-		var name string
-		switch p.peek() {
-		case '#':
-			p.i++
-			name, err = p.ident("the name of an id")
-			c.ids = append(c.ids, name)
-		case '.':
-			p.i++
-			name, err = p.ident("the name of a class")
-			c.classes = append(c.classes, name)
-		case '[':
-			p.i++
-			var a attrTest
-			a, err = p.attribute()
-			c.attrs = append(c.attrs, a)
-		case ':':
-			return c, p.fail("a type, '*', '#', '.' or '[' (pseudo-classes are not carried out here)")
-		default:
-			if p.i == from {
-				return c, p.fail("a type, '*', '#', '.' or '['")
-			}
-			return c, nil
-		}
-		if err != nil {
-			return c, err
+	from := len(dst)
+	dst = appendCounted(dst, t.op, t.value)
+	if t.fold {
+		for i := from; i < len(dst); i++ {
+			dst[i] = lower[dst[i]]
 		}
 	}
+	return dst
 }
 
-func (p *selectorParser) attribute() (attrTest, error) {
-	var a attrTest
-	p.space()
-	name, err := p.ident("the name of an attribute")
-	if err != nil {
-		return a, err
+func (p *pseudo) appendKey(dst []byte) []byte {
+	dst = append(dst, ':', 'a'+byte(p.kind))
+	switch p.kind {
+	case pseudoNth, pseudoNthLast, pseudoNthType, pseudoNthLastType:
+		dst = append(strconv.AppendInt(dst, int64(p.a), 10), 'n')
+		dst = strconv.AppendInt(dst, int64(p.b), 10)
 	}
-	a.name = name
-	p.space()
-	switch c := p.peek(); c {
-	case ']':
-		p.i++
-		return a, nil
+	if p.kind > pseudoHas && p.list == nil {
+		return dst
+	}
+	dst = append(dst, '(')
+	for i := range p.list {
+		dst = append(p.list[i].appendKey(dst), ',')
+	}
+	return append(dst, ')')
+}
+
+func appendCounted(dst []byte, kind byte, s string) []byte {
+	dst = append(dst, kind)
+	dst = strconv.AppendInt(dst, int64(len(s)), 10)
+	return append(append(dst, ':'), s...)
+}
+
+// foldsInHTML tells whether the case of the attribute's value does not matter
+// in HTML although no flag says so: the list of WHATWG HTML 4.16.2.
+func (t *attrTest) foldsInHTML() bool {
+	if t.op == 0 || t.exact {
+		return false
+	}
+	switch lowerASCII(t.name) {
+	case "accept", "accept-charset", "align", "alink", "axis", "bgcolor", "charset", "checked", "clear", "codetype",
+		"color", "compact", "declare", "defer", "dir", "direction", "disabled", "enctype", "face", "frame", "hreflang",
+		"http-equiv", "lang", "language", "link", "media", "method", "multiple", "nohref", "noresize", "noshade",
+		"nowrap", "readonly", "rel", "rev", "rules", "scope", "scrolling", "selected", "shape", "target", "text",
+		"type", "valign", "valuetype", "vlink":
+		return true
+	}
+	return false
+}
+
+// ok tells whether v, an attribute's value, passes the test (Selectors 4, 6.1
+// and 6.2).
+func (t *attrTest) ok(v []byte) bool {
+	w := t.value
+	switch t.op {
+	case 0:
+		return true
 	case '=':
-		a.op = '='
-		p.i++
-	case '~', '|', '^', '$', '*':
-		a.op = c
-		p.i++
-		if p.peek() != '=' {
-			return a, p.fail("'='")
-		}
-		p.i++
-	default:
-		return a, p.fail("']', '=', '~=', '|=', '^=', '$=' or '*='")
+		return len(v) == len(w) && t.same(v)
+	case '|':
+		return len(v) >= len(w) && (len(v) == len(w) || v[len(w)] == '-') && t.same(v[:len(w)])
+	case '~':
+		return w != "" && t.hasToken(v)
+	case '^':
+		return w != "" && len(v) >= len(w) && t.same(v[:len(w)])
+	case '$':
+		return w != "" && len(v) >= len(w) && t.same(v[len(v)-len(w):])
+	case '*':
+		return w != "" && t.within(v)
 	}
-	p.space()
-	if q := p.peek(); q == '"' || q == '\'' {
-		a.value, err = p.quoted(q)
-	} else {
-		a.value, err = p.ident("a name or a quoted string")
-	}
-	if err != nil {
-		return a, err
-	}
-	p.space()
-	if p.peek() != ']' {
-		return a, p.fail("']'")
-	}
-	p.i++
-	return a, nil
+	return false
 }
 
-// identAhead tells whether a name begins here (CSS Syntax 4.3.9).
-func (p *selectorParser) identAhead() bool {
-	c := p.peek()
-	if c == '-' && p.i+1 < len(p.s) {
-		d := p.s[p.i+1]
-		return d == '-' || nameStart(d) || d == '\\'
+// same compares v, which is as long as the value, with it.
+func (t *attrTest) same(v []byte) bool {
+	if !t.fold {
+		return string(v) == t.value
 	}
-	return nameStart(c) || c == '\\'
+	for i := range v {
+		if lower[v[i]] != lower[t.value[i]] {
+			return false
+		}
+	}
+	return true
 }
 
-func nameStart(c byte) bool { return byteClass[c]&cAlpha != 0 || c == '_' || c >= 0x80 }
-
-func (p *selectorParser) ident(what string) (string, error) {
-	if !p.identAhead() {
-		return "", p.fail(what)
-	}
-	from := p.i
-	for p.i < len(p.s) {
-		c := p.s[p.i]
-		if c == '\\' {
-			return p.escaped(from)
-		}
-		if !nameStart(c) && byteClass[c]&cAlnum == 0 && c != '-' {
-			break
-		}
-		p.i++
-	}
-	return p.s[from:p.i], nil
-}
-
-// escaped goes on with a name that has an escape at p.i.
-func (p *selectorParser) escaped(from int) (string, error) {
-	var b strings.Builder
-	b.WriteString(p.s[from:p.i])
-	for p.i < len(p.s) {
-		c := p.s[p.i]
-		switch {
-		case c == '\\':
-			p.i++
-			r, err := p.escape()
-			if err != nil {
-				return "", err
-			}
-			b.WriteRune(r)
-		case nameStart(c) || byteClass[c]&cAlnum != 0 || c == '-':
-			b.WriteByte(c)
-			p.i++
-		default:
-			return b.String(), nil
-		}
-	}
-	return b.String(), nil
-}
-
-// escape reads what follows a backslash (CSS Syntax 4.3.7).
-func (p *selectorParser) escape() (rune, error) {
-	if p.i == len(p.s) || p.s[p.i] == '\n' || p.s[p.i] == '\r' || p.s[p.i] == '\f' {
-		return 0, p.fail("a character after '\\'")
-	}
-	var r rune
-	n := 0
-	for ; n < 6 && p.i < len(p.s) && isHex(p.s[p.i]); n++ {
-		c := lower[p.s[p.i]]
-		if c <= '9' {
-			c -= '0'
-		} else {
-			c -= 'a' - 10
-		}
-		r = r<<4 | rune(c)
-		p.i++
-	}
-	if n == 0 {
-		r, size := utf8.DecodeRuneInString(p.s[p.i:])
-		p.i += size
-		return r, nil
-	}
-	if p.i < len(p.s) && byteClass[p.s[p.i]]&cSpace != 0 {
-		if strings.HasPrefix(p.s[p.i:], "\r\n") {
-			p.i++
-		}
-		p.i++
-	}
-	if r == 0 || !utf8.ValidRune(r) {
-		r = utf8.RuneError
-	}
-	return r, nil
-}
-
-func (p *selectorParser) quoted(q byte) (string, error) {
-	var b strings.Builder
-	p.i++
-	for p.i < len(p.s) {
-		c := p.s[p.i]
-		switch c {
-		case q:
-			p.i++
-			return b.String(), nil
-		case '\n', '\r', '\f':
-			return "", p.fail("the closing quote")
-		case '\\':
-			p.i++
-			if p.peek() == '\n' { // an escaped line break stands for nothing
-				p.i++
-				continue
-			}
-			r, err := p.escape()
-			if err != nil {
-				return "", err
-			}
-			b.WriteRune(r)
+// hasToken tells whether the value is one of the words of v.
+func (t *attrTest) hasToken(v []byte) bool {
+	for i := 0; i < len(v); {
+		if byteClass[v[i]]&cSpace != 0 {
+			i++
 			continue
 		}
-		b.WriteByte(c)
-		p.i++
+		from := i
+		for i < len(v) && byteClass[v[i]]&cSpace == 0 {
+			i++
+		}
+		if i-from == len(t.value) && t.same(v[from:i]) {
+			return true
+		}
 	}
-	return "", p.fail("the closing quote")
+	return false
+}
+
+// within tells whether the value, which is not empty, stands in v. Its time is
+// linear: a search that began to cost more goes on by a rolling hash.
+func (t *attrTest) within(v []byte) bool {
+	w := t.value
+	if !t.fold {
+		for missed := 0; missed < 16; missed++ {
+			i := bytes.IndexByte(v, w[0])
+			if i < 0 || len(v)-i < len(w) {
+				return false
+			}
+			if string(v[i:i+len(w)]) == w {
+				return true
+			}
+			v = v[i+1:]
+		}
+	}
+	if len(v) < len(w) {
+		return false
+	}
+	// Rabin and Karp: the hash of the bytes x0 x1 ... is x0*r^(n-1) + x1*r^(n-2) + ...
+	const r = 16777619
+	var want, have uint32
+	out := uint32(1) // r^len(w), what the byte that leaves counts
+	for i := range len(w) {
+		want = want*r + uint32(lower[w[i]])
+		have = have*r + uint32(lower[v[i]])
+		out *= r
+	}
+	for i := len(w); ; i++ {
+		if have == want && t.same(v[i-len(w):i]) {
+			return true
+		}
+		if i == len(v) {
+			return false
+		}
+		have = have*r + uint32(lower[v[i]]) - out*uint32(lower[v[i-len(w)]])
+	}
 }
 
 func lowerASCII(s string) string {
@@ -394,66 +350,4 @@ func lowerASCII(s string) string {
 		}
 	}
 	return s
-}
-
-// ok tells whether v, an attribute's value, passes the test.
-func (t *attrTest) ok(v []byte) bool {
-	w := t.value
-	switch t.op {
-	case '=':
-		return string(v) == w
-	case '~':
-		return w != "" && hasToken(v, w)
-	case '|':
-		return len(v) >= len(w) && string(v[:len(w)]) == w && (len(v) == len(w) || v[len(w)] == '-')
-	case '^':
-		return w != "" && len(v) >= len(w) && string(v[:len(w)]) == w
-	case '$':
-		return w != "" && len(v) >= len(w) && string(v[len(v)-len(w):]) == w
-	case '*':
-		if w == "" {
-			return false
-		}
-		for i := 0; i+len(w) <= len(v); i++ {
-			if string(v[i:i+len(w)]) == w {
-				return true
-			}
-		}
-		return false
-	}
-	return true
-}
-
-// key is a text that two compounds share only if they match the same elements.
-func (c *compound) key() string {
-	return fmt.Sprintf("%q%q%q%v%v", c.tag, c.ids, c.classes, c.attrs, c.pseudos)
-}
-
-// key is a text that two chains share only if they match the same elements.
-func (c *chain) key() string {
-	s := ""
-	for i := range c.parts {
-		s += string(" >+~"[c.comb[i]]) + c.parts[i].key()
-	}
-	return s
-}
-
-// late tells whether the start tag does not suffice to answer for the compound
-// or for anything in it: the element's content or later siblings matter.
-func (c *compound) late() bool {
-	for i := range c.pseudos {
-		switch p := &c.pseudos[i]; p.kind {
-		case pseudoHas, pseudoEmpty, pseudoNthLast, pseudoNthLastType:
-			return true
-		default:
-			for j := range p.list {
-				for k := range p.list[j].parts {
-					if p.list[j].parts[k].late() {
-						return true
-					}
-				}
-			}
-		}
-	}
-	return false
 }
