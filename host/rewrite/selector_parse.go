@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A selectorParser reads one selector, left to right, without going back.
+// A selectorParser reads one selector, left to right.
 type selectorParser struct {
 	s     string
 	i     int  // what comes next

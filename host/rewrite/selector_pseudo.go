@@ -174,16 +174,15 @@ func (p *selectorParser) anPlusB(one *pseudo) error {
 		n = 1
 	}
 	one.a = sign * n
-	spaced := p.space()
+	end := p.i
+	p.space()
 	switch p.peek() {
 	case '+':
 		sign = 1
 	case '-':
 		sign = -1
 	default:
-		if spaced {
-			return nil
-		}
+		p.i = end
 		return p.numberEnds()
 	}
 	p.i++
