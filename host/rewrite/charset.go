@@ -204,7 +204,9 @@ func (to *coding) appendRune(dst []byte, r rune) []byte {
 		}
 		return dst
 	}
-	if to.multi == nil {
+	// What gb18030 has for private use changed from one edition to the next, and
+	// so did this one letter.
+	if to.multi == nil || r >= 0xe000 && r <= 0xf8ff || r == 0x1e3f {
 		return dst
 	}
 	// Both sides of the conversion are in dst, since an array here would escape.
