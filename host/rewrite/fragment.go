@@ -121,8 +121,9 @@ func (f *fragment) text(s string) error {
 // one act on (server side includes, ESI) are none.
 func (f *fragment) comment(s string) error {
 	switch {
-	case f.xml && f.top().holds == holdsText:
-		return f.refuse(f.from, "a comment in a URL")
+	case f.top().holds == holdsText:
+		// It would be text in a title that is taken for HTML's, and no end to a URL.
+		return f.refuse(f.from, "a comment in <%s>, which holds text only", f.top().name)
 	case strings.Contains(s, "--"), strings.HasSuffix(s, "-"), strings.Contains(s, "<!"):
 		return f.refuse(f.from, "a comment with \"--\" or \"<!\" in it")
 	case strings.HasPrefix(s, "#"), strings.HasPrefix(strings.ToLower(s), "esi"):

@@ -143,7 +143,8 @@ func (f *fragment) impliesEnd(n *fragmentNode) string {
 			if g&n.flags&(fLi|fDd) != 0 {
 				return in(f.open[i].name)
 			}
-			if g&fSpecial != 0 && g&fPassLi == 0 {
+			// Parsers older than "search" go on past it, too.
+			if g&fSpecial != 0 && g&fPassLi == 0 && f.open[i].name != "search" {
 				break
 			}
 		}
