@@ -213,14 +213,14 @@ func (p *selectorParser) digits() (n int, ok bool) {
 
 // word reads w, lower case, if that is the name that comes next.
 func (p *selectorParser) word(w string) bool {
-	if len(p.s)-p.i < len(w) || !strings.EqualFold(p.s[p.i:p.i+len(w)], w) {
-		return false
+	from := p.i
+	if p.identAhead() {
+		if name, err := p.ident(""); err == nil && lowerASCII(name) == w {
+			return true
+		}
 	}
-	if end := p.i + len(w); end < len(p.s) && (nameByte(p.s[end]) || p.s[end] == '\\') {
-		return false
-	}
-	p.i += len(w)
-	return true
+	p.i = from
+	return false
 }
 
 // unknownPseudo says which names are known, and which one may have been meant.

@@ -136,7 +136,7 @@ func TestSelectorErrors(t *testing.T) {
 // An+B: the examples of CSS Syntax Level 3, section 6, and of Selectors Level 4, section 14.3.1.
 func TestAnPlusB(t *testing.T) {
 	for s, want := range map[string][2]int{
-		"even": {2, 0}, "odd": {2, 1}, "EVEN": {2, 0}, " oDd ": {2, 1},
+		"even": {2, 0}, "odd": {2, 1}, "EVEN": {2, 0}, " oDd ": {2, 1}, `\6f d\64`: {2, 1},
 		"2n+0": {2, 0}, "2n+1": {2, 1}, "4n+1": {4, 1}, "-1n+6": {-1, 6}, "-4n+10": {-4, 10},
 		"0n+5": {0, 5}, "5": {0, 5}, "+5": {0, 5}, "-5": {0, -5}, "007": {0, 7}, "0": {0, 0},
 		"1n+0": {1, 0}, "n+0": {1, 0}, "n": {1, 0}, "2n": {2, 0}, "N": {1, 0}, "-N": {-1, 0}, "+n": {1, 0}, "-0n+1": {0, 1},
