@@ -39,8 +39,8 @@ func (r *Rewriter) closesHTML(key uint64, name []byte, f flags, none closing) cl
 	i, n := -1, len(r.stack)
 	switch {
 	case f&fVoid != 0, f&fRoot != 0:
-		if key == keyHead && r.stack[n-1].key == keyHead {
-			i = n - 1
+		if key == keyHead && r.stack[n-1].key == keyHead && r.stack[n-1].flags&fPending != 0 {
+			i = n - 1 // else it stays
 		}
 	case f&fP != 0:
 		if r.pOpen > 0 {
@@ -60,7 +60,12 @@ func (r *Rewriter) closesHTML(key uint64, name []byte, f flags, none closing) cl
 		return r.closesForm(none)
 	case f&fInScope != 0:
 		i = r.find(n, key, name, fScope)
-	case f&(fTable|fRow|fRowGroup|fCell|fTablePart|fSelect) != 0:
+	case f&(fRow|fRowGroup) != 0:
+		if i = r.find(n, key, name, fTableScope); i < 0 {
+			none.n = r.closesMadeUp(key)
+			return none
+		}
+	case f&(fTable|fCell|fTablePart) != 0:
 		i = r.find(n, key, name, fTableScope)
 	case f&fTemplate != 0:
 		i = r.find(n, key, name, 0)
@@ -73,8 +78,38 @@ func (r *Rewriter) closesHTML(key uint64, name []byte, f flags, none closing) cl
 	return closing{i, true, -1}
 }
 
+// closesMadeUp returns what stays open after the end tag of a tr or tbody that
+// is not written down, but there for what is directly in a table.
+func (r *Rewriter) closesMadeUp(key uint64) int {
+	n := len(r.stack)
+	at := r.inScope(n, fTableScope, 0)
+	if at < 0 {
+		return n
+	}
+	i, f := at+1, r.stack[at].flags
+	inside := fCell
+	switch {
+	case key == keyTr && f&(fTable|fAsTable) != 0:
+		if i < n && r.stack[i].flags&fRowGroup != 0 {
+			i++
+		}
+	case key == keyTr && f&fAsRows != 0:
+	case key == keyTbody && f&(fTable|fAsTable) != 0:
+		inside |= fRow
+	default:
+		return n
+	}
+	if i < n && r.stack[i].flags&inside != 0 {
+		return i
+	}
+	return n
+}
+
 func (r *Rewriter) closesForm(none closing) closing {
 	if r.templates == 0 {
+		if !r.formOpen {
+			return none
+		}
 		r.formOpen = false
 	}
 	i := r.find(none.n, keyForm, nil, fScope)

@@ -3,56 +3,103 @@ package rewrite
 import "bytes"
 
 // quirksDoctype tells whether a doctype (what follows that word, without '>')
-// puts the page in quirks mode (WHATWG 13.2.6.4.1). The only thing that hangs
+// puts the page in quirks mode (WHATWG 13.2.5.53 to 68 and 13.2.6.4.1). The only thing that hangs
 // on it here is whether a table ends a paragraph.
 func quirksDoctype(d []byte) bool {
 	name, rest := cutToken(d)
 	if !foldEqual(name, "html") {
 		return true
 	}
-	word, rest := cutToken(rest)
-	if !foldEqual(word, "public") {
+	rest = trimSpace(rest)
+	if len(rest) == 0 {
 		return false
 	}
-	public, rest := cutQuoted(rest)
-	system, _ := cutQuoted(rest)
-	for _, prefix := range [...]string{
-		"-//w3c//dtd html 4.01 frameset//", "-//w3c//dtd html 4.01 transitional//",
-	} {
-		if len(system) == 0 && foldPrefix(public, prefix) {
+	var public, system []byte
+	ok, hasSystem := false, false
+	switch {
+	case foldPrefix(rest, "public"):
+		if public, rest, ok = cutQuoted(rest[6:]); !ok {
+			return true
+		}
+		if rest = trimSpace(rest); len(rest) > 0 {
+			if system, _, hasSystem = cutQuoted(rest); !hasSystem {
+				return true
+			}
+		}
+	case foldPrefix(rest, "system"):
+		if system, _, ok = cutQuoted(rest[6:]); !ok {
+			return true
+		}
+	default:
+		return true
+	}
+	if foldEqual(system, "http://www.ibm.com/data/dtd/v11/ibmxhtml1-transitional.dtd") {
+		return true
+	}
+	for _, id := range quirksEqual {
+		if foldEqual(public, id) {
 			return true
 		}
 	}
-	for _, prefix := range [...]string{
-		"+//silmaril//", "-//as//dtd html", "-//advasoft ltd//", "-//ietf//dtd html", "-//metrius//",
-		"-//microsoft//dtd internet explorer", "-//netscape comm. corp.//", "-//o'reilly and associates//",
-		"-//sq//dtd html", "-//softquad", "-//spyglass//", "-//sun microsystems corp.//dtd hotjava",
-		"-//w3c//dtd html 3", "-//w3c//dtd html 4.0 frameset//", "-//w3c//dtd html 4.0 transitional//",
-		"-//w3c//dtd html experimental", "-//w3c//dtd w3 html", "-//w3o//dtd w3 html", "-//webtechs//", "html",
-		"-/w3c/dtd html 4.0 transitional/en", "-//w3o//dtd w3 html strict 3.0//en//",
-	} {
+	for _, prefix := range quirksPrefix {
 		if foldPrefix(public, prefix) {
 			return true
 		}
 	}
-	return foldEqual(system, "http://www.ibm.com/data/dtd/v11/ibmxhtml1-transitional.dtd")
+	return !hasSystem && (foldPrefix(public, "-//w3c//dtd html 4.01 frameset//") || foldPrefix(public, "-//w3c//dtd html 4.01 transitional//"))
 }
+
+// Public identifiers of quirks mode, as the standard lists them.
+var (
+	quirksEqual  = [...]string{"-//w3o//dtd w3 html strict 3.0//en//", "-/w3c/dtd html 4.0 transitional/en", "html"}
+	quirksPrefix = [...]string{
+		"+//silmaril//dtd html pro v0r11 19970101//",
+		"-//as//dtd html 3.0 aswedit + extensions//", "-//advasoft ltd//dtd html 3.0 aswedit + extensions//",
+		"-//ietf//dtd html 2.0 level 1//", "-//ietf//dtd html 2.0 level 2//", "-//ietf//dtd html 2.0 strict level 1//",
+		"-//ietf//dtd html 2.0 strict level 2//", "-//ietf//dtd html 2.0 strict//", "-//ietf//dtd html 2.0//",
+		"-//ietf//dtd html 2.1e//", "-//ietf//dtd html 3.0//", "-//ietf//dtd html 3.2 final//", "-//ietf//dtd html 3.2//",
+		"-//ietf//dtd html 3//", "-//ietf//dtd html level 0//", "-//ietf//dtd html level 1//", "-//ietf//dtd html level 2//",
+		"-//ietf//dtd html level 3//", "-//ietf//dtd html strict level 0//", "-//ietf//dtd html strict level 1//",
+		"-//ietf//dtd html strict level 2//", "-//ietf//dtd html strict level 3//", "-//ietf//dtd html strict//", "-//ietf//dtd html//",
+		"-//metrius//dtd metrius presentational//",
+		"-//microsoft//dtd internet explorer 2.0 html strict//", "-//microsoft//dtd internet explorer 2.0 html//",
+		"-//microsoft//dtd internet explorer 2.0 tables//", "-//microsoft//dtd internet explorer 3.0 html strict//",
+		"-//microsoft//dtd internet explorer 3.0 html//", "-//microsoft//dtd internet explorer 3.0 tables//",
+		"-//netscape comm. corp.//dtd html//", "-//netscape comm. corp.//dtd strict html//",
+		"-//o'reilly and associates//dtd html 2.0//", "-//o'reilly and associates//dtd html extended 1.0//",
+		"-//o'reilly and associates//dtd html extended relaxed 1.0//",
+		"-//sq//dtd html 2.0 hotmetal + extensions//",
+		"-//softquad software//dtd hotmetal pro 6.0::19990601::extensions to html 4.0//",
+		"-//softquad//dtd hotmetal pro 4.0::19971010::extensions to html 4.0//",
+		"-//spyglass//dtd html 2.0 extended//",
+		"-//sun microsystems corp.//dtd hotjava html//", "-//sun microsystems corp.//dtd hotjava strict html//",
+		"-//w3c//dtd html 3 1995-03-24//", "-//w3c//dtd html 3.2 draft//", "-//w3c//dtd html 3.2 final//", "-//w3c//dtd html 3.2//",
+		"-//w3c//dtd html 3.2s draft//", "-//w3c//dtd html 4.0 frameset//", "-//w3c//dtd html 4.0 transitional//",
+		"-//w3c//dtd html experimental 19960712//", "-//w3c//dtd html experimental 970421//", "-//w3c//dtd w3 html//",
+		"-//w3o//dtd w3 html 3.0//", "-//webtechs//dtd mozilla html 2.0//", "-//webtechs//dtd mozilla html//",
+	}
+)
 
 func foldPrefix(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && foldEqual(b[:len(prefix)], prefix)
 }
 
-func cutQuoted(d []byte) (text, rest []byte) {
-	i := 0
-	for i < len(d) && byteClass[d[i]]&cSpace != 0 {
-		i++
+func trimSpace(d []byte) []byte {
+	for len(d) > 0 && byteClass[d[0]]&cSpace != 0 {
+		d = d[1:]
 	}
-	if i == len(d) || d[i] != '"' && d[i] != '\'' {
-		return nil, nil
+	return d
+}
+
+// cutQuoted splits a quoted identifier off d; not ok, if there is none, or it does not end.
+func cutQuoted(d []byte) (text, rest []byte, ok bool) {
+	d = trimSpace(d)
+	if len(d) == 0 || d[0] != '"' && d[0] != '\'' {
+		return nil, nil, false
 	}
-	j := bytes.IndexByte(d[i+1:], d[i])
+	j := bytes.IndexByte(d[1:], d[0])
 	if j < 0 {
-		return d[i+1:], nil
+		return nil, nil, false
 	}
-	return d[i+1 : i+1+j], d[i+j+2:]
+	return d[1 : 1+j], d[j+2:], true
 }

@@ -21,6 +21,9 @@ func (r *Rewriter) run(b []byte) int {
 			}
 			n, state := walk(b[i:], r.sub)
 			r.sub = state
+			if r.mode == inCDATA && r.framesOK {
+				r.noteCDATA(b[i:], n)
+			}
 			if n < 0 {
 				i = len(b)
 			} else {
@@ -57,8 +60,12 @@ func (r *Rewriter) data(b []byte, i int) int {
 	text := i
 	for {
 		j := bytes.IndexByte(b[i:], '<')
-		if r.initial {
-			r.leadingText(b[i:], j)
+		if r.watchText {
+			end := i + j
+			if j < 0 {
+				end = len(b)
+			}
+			r.noteText(b, i, end)
 		}
 		if j < 0 {
 			r.extractText(b[text:])
@@ -83,7 +90,9 @@ func (r *Rewriter) data(b []byte, i int) int {
 			r.mode = inBogus
 			return s + 1
 		default:
-			r.initial = false
+			if r.watchText {
+				r.noteText(b, s, s+1)
+			}
 			i = s + 1
 			continue
 		}
@@ -102,20 +111,6 @@ func (r *Rewriter) extractText(b []byte) {
 		return // of SVG
 	}
 	r.extract.add(b)
-}
-
-// leadingText looks for text before the doctype. What is not ASCII may be a
-// byte order mark and is passed over.
-func (r *Rewriter) leadingText(b []byte, n int) {
-	if n < 0 {
-		n = len(b)
-	}
-	for _, c := range b[:n] {
-		if c < 0x80 && byteClass[c]&cSpace == 0 {
-			r.initial = false
-			return
-		}
-	}
 }
 
 // declaration reads what begins with '<!'.
@@ -138,6 +133,9 @@ func (r *Rewriter) declaration(b []byte, s int) int {
 		if string(p[:n]) == open[:n] {
 			if n < len(open) {
 				return r.wait(s, false)
+			}
+			if r.selects > 0 {
+				return r.stop(b, s, WhyAmbiguous) // as in rawInSelect
 			}
 			r.mode, r.sub = inCDATA, 0
 			return s + 2 + n
@@ -167,9 +165,10 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 		return r.wait(s, true)
 	}
 	t := tag{s: s, p: p, key: k, name: b[s+1 : p], flags: tagFlags(k)}
+	input := k == keyInput && r.framesOK
 	live := !r.done && r.templates == 0
 	t.read = live && (r.plan.anyTag || r.plan.tagBits[tagHash(k)] || len(r.frames) > 0) ||
-		k == keySVG || k == keyMath || len(r.stack) > 0 && r.stack[len(r.stack)-1].flags&fForeign != 0
+		k == keySVG || k == keyMath || input || len(r.stack) > 0 && r.stack[len(r.stack)-1].flags&fForeign != 0
 	switch {
 	case t.read:
 		t.end = r.text.parse(b, p)
@@ -184,9 +183,17 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	if t.end-s > r.plan.maxTag {
 		return r.stop(b, s, WhyTag)
 	}
+	if input {
+		i := r.text.find(b, "type")
+		t.hidden = i >= 0 && foldEqual(r.text.value(b, i), "hidden")
+	}
 	v := r.place(b, &t)
 	for t.n > 0 && r.stack[t.n-1].flags&fGhost != 0 {
 		t.n-- // nothing is left in it
+	}
+	if r.watch != nil {
+		seen := t // so that t itself stays on the stack
+		r.watch(b, s, p, t.end, &seen, v)
 	}
 	switch v {
 	case ambiguous:
@@ -250,9 +257,15 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 	if end-s > r.plan.maxTag {
 		return r.stop(b, s, WhyTag)
 	}
+	if r.watch != nil {
+		r.watch(b, s, p, end, nil, opens)
+	}
 	r.initial = false
+	if !r.seenBody || r.framesOK {
+		r.noteEarlyEnd(k)
+	}
 	if n := len(r.stack) - 1; n >= 0 && r.stack[n].key == k && k&longKey == 0 &&
-		r.stack[n].flags&(fPending|fRoot|fFormat) == 0 && k != keyForm {
+		r.stack[n].flags&(fPending|fRoot) == 0 && k != keyForm && k != keyFrameset {
 		r.truncate(n) // the common case
 		return end
 	}
@@ -274,7 +287,9 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 	case c.n < len(r.stack):
 		r.popTo(b, c.n, s, false, false)
 	}
+	if n := len(r.stack); r.framePage == inFrames && (n == 0 || r.stack[n-1].key != keyFrameset) {
+		r.framePage = afterFrames
+	}
 	r.leaveEarly()
 	return end
 }
-

@@ -36,7 +36,7 @@ const (
 	fNoTail                       // open at the end of the page, it hides what is added there
 	fTemplate                     // template
 	fRoot                         // html, head, body
-	fOdd                          // handled by name: form, a, nobr, svg, math, image, frame, frameset
+	fOdd                          // handled by name: form, a, nobr, svg, math, image, frame, frameset, input
 	fSVG                          // an element of SVG
 	fMath                         // an element of MathML
 	fHTMLInside                   // HTML integration point
@@ -45,6 +45,11 @@ const (
 	fBreakout                     // its start tag ends foreign content
 	fNewline                      // the parser drops a newline that comes first in it
 	fGhost                        // ended while elements within it stayed open
+	fMarker                       // formatting elements around it do not reach into it
+	fNoFrames                     // no frameset may come after it
+	fOddTop                       // start tags directly in it are read by other rules
+	fRubyOpen                     // ruby
+	fRtc                          // rtc
 	fPending                      // something is to be done at its end
 )
 
@@ -57,6 +62,7 @@ const fStructure = fClosesP | fLi | fDd | fCell | fRow | fRowGroup | fTable | fT
 // Names that code refers to.
 var (
 	keyA          = nameKeyOf("a")
+	keyAnnotation = nameKeyOf("annotation-xml")
 	keyBody       = nameKeyOf("body")
 	keyBr         = nameKeyOf("br")
 	keyCol        = nameKeyOf("col")
@@ -72,19 +78,29 @@ var (
 	keyImg        = nameKeyOf("img")
 	keyInput      = nameKeyOf("input")
 	keyKeygen     = nameKeyOf("keygen")
+	keyForeign    = nameKeyOf("foreignobject")
+	keyDesc       = nameKeyOf("desc")
+	keyTr         = nameKeyOf("tr")
+	keyTitle      = nameKeyOf("title")
 	keyMalignmark = nameKeyOf("malignmark")
 	keyMath       = nameKeyOf("math")
 	keyMglyph     = nameKeyOf("mglyph")
+	keyMi         = nameKeyOf("mi")
+	keyMn         = nameKeyOf("mn")
+	keyMo         = nameKeyOf("mo")
+	keyMs         = nameKeyOf("ms")
+	keyMtext      = nameKeyOf("mtext")
 	keyNobr       = nameKeyOf("nobr")
 	keyNoframes   = nameKeyOf("noframes")
+	keyNoscript   = nameKeyOf("noscript")
 	keyP          = nameKeyOf("p")
 	keyPlaintext  = nameKeyOf("plaintext")
 	keyRb         = nameKeyOf("rb")
-	keyRuby       = nameKeyOf("ruby")
 	keyRtc        = nameKeyOf("rtc")
 	keyScript     = nameKeyOf("script")
 	keyStyle      = nameKeyOf("style")
 	keySVG        = nameKeyOf("svg")
+	keyTbody      = nameKeyOf("tbody")
 	keyTextarea   = nameKeyOf("textarea")
 )
 
@@ -123,19 +139,14 @@ var tagClasses = []struct {
 	{fNoTail, "template select frameset object audio video canvas"},
 	{fTemplate, "template"},
 	{fRoot, "html head body"},
-	{fOdd, "form a nobr svg math image frame frameset"},
+	{fOdd, "form a nobr svg math image frame frameset input"},
 	{fBreakout, "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var"},
 	{fNewline, "pre listing textarea"},
-}
-
-// foreignClasses are the elements within SVG and MathML where HTML may stand again.
-var foreignClasses = []struct {
-	space, flags flags
-	names        string
-}{
-	{fSVG, fHTMLInside | fScope | fSpecial, "foreignobject desc title"},
-	{fMath, fMathText | fScope | fSpecial, "mi mo mn ms mtext"},
-	{fMath, fAnnotation | fScope | fSpecial, "annotation-xml"},
+	{fMarker, "applet object marquee template td th caption"},
+	{fNoFrames, "body pre listing li dd dt button applet marquee object table area br embed img image keygen wbr input hr textarea xmp iframe select template"},
+	{fOddTop, "head colgroup template"},
+	{fRubyOpen, "ruby"},
+	{fRtc, "rtc"},
 }
 
 const tagShift = 64 - 10
@@ -184,24 +195,15 @@ func tagFlags(key uint64) flags {
 	return 0
 }
 
+// foreignFlags returns the flags of an element of SVG or MathML: HTML may stand again in some.
 func foreignFlags(key uint64, space flags) flags {
-	for _, c := range foreignClasses {
-		if c.space != space {
-			continue
-		}
-		for rest := c.names; rest != ""; {
-			name := rest
-			rest = ""
-			for i := range len(name) {
-				if name[i] == ' ' {
-					name, rest = name[:i], name[i+1:]
-					break
-				}
-			}
-			if nameKeyOf(name) == key {
-				return space | c.flags
-			}
-		}
+	switch {
+	case space == fSVG && (key == keyForeign || key == keyDesc || key == keyTitle):
+		return space | fHTMLInside | fScope | fSpecial
+	case space == fMath && (key == keyMi || key == keyMo || key == keyMn || key == keyMs || key == keyMtext):
+		return space | fMathText | fScope | fSpecial
+	case space == fMath && key == keyAnnotation:
+		return space | fAnnotation | fScope | fSpecial
 	}
 	return space
 }

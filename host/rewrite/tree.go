@@ -18,15 +18,28 @@ type tree struct {
 	selects   int
 	templates int
 	formOpen  bool
-	seenHTML  bool
-	seenHead  bool
-	seenBody  bool
-	frameset  bool
+	seenHTML  bool  // here and below: written down, or taken to be there
+	seenHead  bool  //
+	headDone  bool  // it has ended; its element stays on the stack for what is put into it yet
+	seenBody  bool  //
+	framesOK  bool  // nothing so far keeps a frameset from taking the place of body
+	framePage uint8 // one has
+	watchText bool  // whether text is more than space decides over later tags
+	// watch, if there is one, is told of each tag: of a start tag with what
+	// becomes of it, before that is done; of an end tag with t nil.
+	watch func(b []byte, s, p, end int, t *tag, v verdict)
 }
 
 func (t *tree) reset() {
-	*t = tree{stack: t.stack[:0], names: t.names[:0]}
+	*t = tree{stack: t.stack[:0], names: t.names[:0], framesOK: true, watchText: true}
 }
+
+// Values of tree.framePage.
+const (
+	noFrames = iota
+	inFrames
+	afterFrames
+)
 
 // A tag is a start tag with what it means for the tree.
 type tag struct {
@@ -35,6 +48,7 @@ type tag struct {
 	flags     flags
 	name      []byte // as written
 	read      bool   // its attributes have been read
+	hidden    bool   // an input that is not to be seen; told only while framesOK
 	void      bool
 	n         int // open elements that stay open
 	ghost     int // an open formatting element that this tag ends, though elements in it stay open; or -1
@@ -49,196 +63,6 @@ const (
 	ambiguous // parsers differ in what becomes of the rest
 )
 
-// place works out what the start tag does to the tree.
-func (r *Rewriter) place(b []byte, t *tag) verdict {
-	t.n, t.ghost, t.format = len(r.stack), -1, -1
-	if t.n > 0 {
-		top := r.stack[t.n-1].flags
-		if top&fForeign != 0 && !htmlStart(top, t.key) {
-			if !r.breaksOut(b, t) {
-				t.flags = foreignFlags(t.key, top&fForeign)
-				if t.flags&fAnnotation != 0 && r.htmlAnnotation(b) {
-					t.flags |= fHTMLInside
-				}
-				t.void = r.text.slash
-				return opens
-			}
-			for t.n > 0 && r.stack[t.n-1].flags&fForeign != 0 && r.stack[t.n-1].flags&(fHTMLInside|fMathText) == 0 {
-				t.n--
-			}
-		}
-	}
-	if t.key == keyImage {
-		t.key, t.flags = keyImg, tagFlags(keyImg)
-	}
-	t.void = t.flags&fVoid != 0
-	if t.n > 0 && r.stack[t.n-1].key == keyHead && t.flags&fHeadPart == 0 && t.key != keyHTML {
-		t.n--
-	}
-	if r.frameset && t.key != keyFrameset && t.key != keyFrame {
-		if t.flags&(fRaw|fRCDATA) != 0 && t.key != keyNoframes {
-			return ambiguous
-		}
-		if t.key != keyNoframes {
-			return ignored
-		}
-	}
-	if r.selects > 0 && t.n > 0 && r.stack[t.n-1].flags&(fSelect|fOption|fOptgroup) != 0 {
-		if v, done := r.placeInSelect(t); done {
-			return v
-		}
-	}
-	if t.flags&fStructure == 0 {
-		return opens
-	}
-	return r.placeStructure(t)
-}
-
-// htmlStart tells whether a start tag in foreign element f is read as HTML.
-func htmlStart(f flags, key uint64) bool {
-	return f&fHTMLInside != 0 || f&fMathText != 0 && key != keyMglyph && key != keyMalignmark ||
-		f&fAnnotation != 0 && key == keySVG
-}
-
-func (r *Rewriter) breaksOut(b []byte, t *tag) bool {
-	if t.flags&fBreakout != 0 {
-		return true
-	}
-	return t.key == keyFont &&
-		(r.text.find(b, "color") >= 0 || r.text.find(b, "face") >= 0 || r.text.find(b, "size") >= 0)
-}
-
-func (r *Rewriter) htmlAnnotation(b []byte) bool {
-	i := r.text.find(b, "encoding")
-	if i < 0 {
-		return false
-	}
-	v := r.text.value(b, i)
-	return foldEqual(v, "text/html") || foldEqual(v, "application/xhtml+xml")
-}
-
-func (r *Rewriter) placeInSelect(t *tag) (verdict, bool) {
-	top := func() flags { return r.stack[t.n-1].flags }
-	switch {
-	case t.flags&fOption != 0:
-		if top()&fOption != 0 {
-			t.n--
-		}
-		return opens, true
-	case t.flags&fOptgroup != 0, t.key == keyHr:
-		if top()&fOption != 0 {
-			t.n--
-		}
-		if top()&fOptgroup != 0 {
-			t.n--
-		}
-		return opens, true
-	case t.key == keyScript, t.flags&fTemplate != 0:
-		return opens, true
-	case t.key == keyInput, t.key == keyKeygen, t.key == keyTextarea, t.flags&fSelect != 0:
-		for t.n > 0 && r.stack[t.n-1].flags&fSelect == 0 {
-			t.n--
-		}
-		t.n--
-		if t.flags&fSelect != 0 {
-			return ignored, true // but it closes the open one
-		}
-		return opens, false
-	case t.flags&(fRaw|fRCDATA) != 0:
-		return ambiguous, true
-	}
-	return ignored, true
-}
-
-func (r *Rewriter) placeStructure(t *tag) verdict {
-	f := t.flags
-	switch {
-	case f&fRoot != 0:
-		return r.placeRoot(t)
-	case f&(fCell|fRow|fRowGroup|fTablePart) != 0:
-		return r.placeTablePart(t)
-	case f&fTable != 0:
-		if at := r.tableMode(t.n); at >= 0 {
-			t.n = at
-		} else if !r.quirks {
-			r.closeP(t)
-		}
-		return opens
-	case t.key == keyForm:
-		if r.formOpen && r.templates == 0 {
-			return ignored
-		}
-		if r.tableMode(t.n) >= 0 {
-			t.void = true // it is closed at once; only the form pointer stays
-			return opens
-		}
-	case t.key == keyFrame && (t.n == 0 || r.stack[t.n-1].key != keyFrameset),
-		t.key == keyFrameset && r.seenBody:
-		return ignored
-	case t.key == keySVG:
-		t.flags |= fSVG
-		t.void = r.text.slash
-	case t.key == keyMath:
-		t.flags |= fMath
-		t.void = r.text.slash
-	case t.key == keyA || t.key == keyNobr:
-		r.placeFormat(t)
-	case f&fButton != 0:
-		if i := r.inScope(t.n, fButton, fScope); i >= 0 {
-			t.n = i
-		}
-	case f&(fOption|fOptgroup) != 0:
-		if t.n > 0 && r.stack[t.n-1].flags&fOption != 0 {
-			t.n--
-		}
-	case f&fRuby != 0:
-		r.placeRuby(t)
-	case f&(fLi|fDd) != 0:
-		r.placeItem(t)
-	}
-	if f&fClosesP != 0 {
-		r.closeP(t)
-		if f&fHeading != 0 && t.n > 0 && r.stack[t.n-1].flags&fHeading != 0 {
-			t.n--
-		}
-	}
-	return opens
-}
-
-// placeItem ends an open li, or dd or dt.
-func (r *Rewriter) placeItem(t *tag) {
-	for i := t.n - 1; i >= 0; i-- {
-		f := r.stack[i].flags
-		if f&t.flags&(fLi|fDd) != 0 {
-			t.n = i
-			return
-		}
-		if f&fSpecial != 0 && f&fPassLi == 0 {
-			return
-		}
-	}
-}
-
-func (r *Rewriter) placeRoot(t *tag) verdict {
-	switch {
-	case r.templates > 0,
-		t.key == keyHTML && (r.seenHTML || r.seenHead || r.seenBody || t.n > 0),
-		t.key == keyHead && (r.seenHead || r.seenBody || t.n > 1),
-		t.key == keyBody && r.seenBody:
-		return ignored
-	}
-	return opens
-}
-
-// closeP closes a p in button scope.
-func (r *Rewriter) closeP(t *tag) {
-	if r.pOpen > 0 {
-		if i := r.inScope(t.n, fP, fScope|fButton); i >= 0 {
-			t.n = i
-		}
-	}
-}
-
 // inScope returns the index of the innermost of the first n open elements that
 // has a flag of want, or -1 if one of stop comes before.
 func (r *Rewriter) inScope(n int, want, stop flags) int {
@@ -252,78 +76,6 @@ func (r *Rewriter) inScope(n int, want, stop flags) int {
 		}
 	}
 	return -1
-}
-
-// tableMode returns the index of the table that the first n open elements are
-// directly in, not in a cell or caption of it, or -1.
-func (r *Rewriter) tableMode(n int) int {
-	i := r.inScope(n, fScope|fRow|fRowGroup, 0)
-	if i < 0 || r.stack[i].flags&(fTable|fRow|fRowGroup) == 0 {
-		return -1
-	}
-	return r.inScope(n, fTable, fTemplate|fCell)
-}
-
-func (r *Rewriter) placeTablePart(t *tag) verdict {
-	at := r.inScope(t.n, fTableScope, 0)
-	if at < 0 || r.stack[at].flags&(fTable|fTemplate) == 0 {
-		return ignored
-	}
-	is := func(i int, f flags) bool { return i < t.n && r.stack[i].flags&f != 0 }
-	n := at + 1
-	switch {
-	case t.flags&fRow != 0:
-		if is(n, fRowGroup) {
-			n++
-		}
-	case t.flags&fCell != 0:
-		if is(n, fRowGroup) {
-			n++
-		}
-		if is(n, fRow) {
-			n++
-		}
-	case t.key == keyCol:
-		if t.n == n+1 && r.stack[n].key == keyColgroup {
-			n++
-		}
-	}
-	t.n = n
-	return opens
-}
-
-// placeFormat ends an open element of the same name, as "a" and "nobr" do.
-func (r *Rewriter) placeFormat(t *tag) {
-	for i := t.n - 1; i >= 0; i-- {
-		e := &r.stack[i]
-		if e.key == t.key && e.flags&fForeign == 0 {
-			t.format = i
-			if r.furthestBlock(i) >= 0 {
-				t.ghost = i
-			} else {
-				t.n = i
-			}
-			return
-		}
-		if e.flags&fScope != 0 {
-			return
-		}
-	}
-}
-
-func (r *Rewriter) placeRuby(t *tag) {
-	for i := t.n - 1; i >= 0; i-- {
-		if r.stack[i].key == keyRuby {
-			rtc := t.key == keyRb || t.key == keyRtc
-			for t.n > 0 && r.stack[t.n-1].flags&fImplied != 0 && (rtc || r.stack[t.n-1].key != keyRtc) {
-				t.n--
-			}
-			return
-		}
-		if r.stack[i].flags&fScope != 0 {
-			return
-		}
-	}
 }
 
 // furthestBlock returns the index of the outermost special element within
@@ -355,6 +107,9 @@ func (r *Rewriter) push(t *tag) {
 		}
 	}
 	r.stack = append(r.stack, e)
+	if t.key == keyColgroup {
+		r.watchText = true
+	}
 	if w := r.plan.words; w > 0 {
 		r.pushSteps(w)
 	}
@@ -363,18 +118,94 @@ func (r *Rewriter) push(t *tag) {
 // noteSeen remembers what decides over later tags.
 func (r *Rewriter) noteSeen(t *tag) {
 	r.initial = false
-	switch t.key {
-	case keyForm:
+	if t.key == keyForm && t.flags&fForeign == 0 && r.templates == 0 {
 		r.formOpen = true
-	case keyHTML:
-		r.seenHTML = true
-	case keyHead:
-		r.seenHead = true
-	case keyFrameset:
-		r.frameset = true
 	}
-	if t.flags&fHeadPart == 0 && t.key != keyHTML {
+	if !r.seenBody || r.framesOK {
+		r.noteEarly(t)
+	}
+}
+
+// noteEarly does so as long as it is not settled whether the page has a body.
+func (r *Rewriter) noteEarly(t *tag) {
+	if r.templates > 0 {
+		return
+	}
+	if t.key == keyHTML && t.flags&fForeign == 0 {
+		r.seenHTML = true
+		return
+	}
+	r.seenHead = true
+	switch {
+	case t.flags&fHeadPart == 0, t.key == keyNoscript && r.headDone:
 		r.seenBody = true
+	case t.flags&fTemplate != 0:
+		r.framesOK = false
+	}
+	if t.flags&fForeign != 0 {
+		return
+	}
+	switch {
+	case t.key == keyFrameset:
+		r.framePage = inFrames
+	case t.flags&fNoFrames == 0, t.key == keyInput && t.hidden:
+		return
+	}
+	r.framesOK = false
+}
+
+// noteEarlyEnd does so at the end tag of key.
+func (r *Rewriter) noteEarlyEnd(key uint64) {
+	if r.templates > 0 {
+		return
+	}
+	switch key {
+	case keyHead:
+		r.seenHead, r.headDone = true, true
+	case keyBr:
+		r.framesOK = false
+		fallthrough
+	case keyBody, keyHTML:
+		r.seenHead, r.headDone, r.seenBody = true, true, true
+	}
+}
+
+// noteText does so for text.
+func (r *Rewriter) noteText(b []byte, i, end int) {
+	for ; i < end; i++ {
+		c := b[i]
+		if byteClass[c]&cSpace != 0 || r.initial && c >= 0x80 { // it may be a byte order mark
+			continue
+		}
+		n := len(r.stack)
+		switch {
+		case r.templates > 0 || r.framePage != noFrames:
+		case n > 0 && r.stack[n-1].key == keyColgroup && r.stack[n-1].flags&fForeign == 0:
+			r.popTo(b, n-1, i, false, false)
+		default:
+			r.initial, r.seenHead, r.headDone, r.seenBody = false, true, true, true
+			if c == 0 { // the parser drops it
+				continue
+			}
+			r.framesOK = false
+		}
+		break
+	}
+	n := len(r.stack)
+	r.watchText = r.initial || !r.seenBody || r.framesOK || n > 0 && r.stack[n-1].key == keyColgroup
+}
+
+// noteCDATA does so for a piece of a CDATA section, up to its end if that is not negative.
+func (r *Rewriter) noteCDATA(b []byte, end int) {
+	if end < 0 {
+		end = len(b)
+	}
+	for _, c := range b[:end] {
+		// Of what ends the section nothing must count, wherever the piece was cut.
+		if byteClass[c]&cSpace == 0 && c != 0 && c != ']' && c != '>' {
+			r.framesOK = false
+			return
+		}
 	}
 }
 
@@ -422,5 +253,5 @@ func (r *Rewriter) hidesTail() bool {
 			return true
 		}
 	}
-	return r.frameset
+	return r.framePage != noFrames
 }
