@@ -10,7 +10,7 @@ func quirksDoctype(d []byte) bool {
 	if !foldEqual(name, "html") {
 		return true
 	}
-	rest = trimSpace(rest)
+	rest = skipSpace(rest)
 	if len(rest) == 0 {
 		return false
 	}
@@ -21,7 +21,7 @@ func quirksDoctype(d []byte) bool {
 		if public, rest, ok = cutQuoted(rest[6:]); !ok {
 			return true
 		}
-		if rest = trimSpace(rest); len(rest) > 0 {
+		if rest = skipSpace(rest); len(rest) > 0 {
 			if system, _, hasSystem = cutQuoted(rest); !hasSystem {
 				return true
 			}
@@ -84,7 +84,7 @@ func foldPrefix(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && foldEqual(b[:len(prefix)], prefix)
 }
 
-func trimSpace(d []byte) []byte {
+func skipSpace(d []byte) []byte {
 	for len(d) > 0 && byteClass[d[0]]&cSpace != 0 {
 		d = d[1:]
 	}
@@ -93,7 +93,7 @@ func trimSpace(d []byte) []byte {
 
 // cutQuoted splits a quoted identifier off d; not ok, if there is none, or it does not end.
 func cutQuoted(d []byte) (text, rest []byte, ok bool) {
-	d = trimSpace(d)
+	d = skipSpace(d)
 	if len(d) == 0 || d[0] != '"' && d[0] != '\'' {
 		return nil, nil, false
 	}
