@@ -298,7 +298,7 @@ func (g *selectorWriter) quoted(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
-		case r == '\n' || g.IntN(8) == 0:
+		case r < ' ' || g.IntN(8) == 0:
 			fmt.Fprintf(&b, "\\%x%s", r, g.one(" ", "\n", "\r\n"))
 		case string(r) == q || r == '\\':
 			b.WriteString("\\" + string(r))
