@@ -105,7 +105,7 @@ func (v *view) page(what string) ([]byte, bool) {
 	if i := strings.LastIndexByte(what, '@'); i > 0 && !strings.ContainsAny(what[i:], `]"'`) {
 		selector, attr = what[:i], what[i+1:]
 	}
-	found, err := rewrite.Extract(html, selector, attr)
+	found, err := rewrite.Extract(html, rewrite.HTML, selector, attr)
 	if err != nil || len(found) == 0 {
 		return nil, false
 	}

@@ -10,6 +10,7 @@ type pending struct {
 	muted    int32 // the edit that leaves it out
 	child    int32 // its place in editing.children, or -1
 	frame    bool  // it is the list of the frame that is innermost when it ends
+	unwrap   bool  // its tags are left out
 	show     int32 // the child whose distance its content gives way to, or -1
 	exit     int32 // its id, by place in Plan.ids, or -1
 	appended bool  // its append edits are done
@@ -42,6 +43,10 @@ type editing struct {
 	frames   []frame
 	children []child
 	perm     []int32
+	weights  []float64
+	pattern  pattern
+	probe    *Rewriter // finds values within children
+	slots    []int32
 	buf      []byte // what frames keep back
 	scratch  []byte
 	values   []byte // texts to sort by, names of children
@@ -59,23 +64,18 @@ func (d *editing) reset(p *Plan) {
 
 // A summary is what the edits of one element come to.
 type summary struct {
-	text                           int32 // the last one, or -1
-	order, keep                    int32 // the last ones, or -1
+	text, replace, unwrap          int32 // the last ones, or -1; text is also html
+	order, keep, fill              int32
 	remove                         bool
 	before, after, prepend, append bool
 	attrs                          bool
 }
 
 // edit opens the element and carries out its edits as far as its start tag goes.
-func (r *Rewriter) edit(b []byte, t *tag, match bool) {
-	r.hits, r.exit = r.hits[:0], -1
+func (r *Rewriter) edit(b []byte, t *tag) {
 	child, show := int32(-1), int32(-1)
-	clear(r.step)
-	if match {
-		r.match(b, t)
-		if len(r.frames) > 0 {
-			child, show = r.inList(b, t)
-		}
+	if t.live && len(r.frames) > 0 {
+		child, show = r.inList(b, t)
 	}
 	if r.extract != nil {
 		r.extractTag(b, t)
@@ -91,21 +91,23 @@ func (r *Rewriter) edit(b []byte, t *tag, match bool) {
 		if t.n < len(r.stack) {
 			r.popTo(b, t.n, t.s, false, false)
 		}
+		r.enter(t)
 		if !t.void {
 			r.push(t)
 		}
 		return
 	}
-	sum := r.summarize(t)
+	sum := r.summarize(b, t)
 	format := t.format >= 0 && t.ghost < 0
-	r.popTo(b, t.n, t.s, sum.remove || sum.before, format)
+	r.popTo(b, t.n, t.s, sum.remove || sum.before || sum.replace >= 0 || sum.unwrap >= 0, format)
+	r.enter(t)
 	r.flush(b, t.s)
 	p := pending{depth: int32(t.n), child: -1, show: show, exit: r.exit}
 	if r.exit >= 0 {
 		r.idSeen[r.exit] = true
 	}
 	if sum.remove {
-		r.takeOut(t, p)
+		r.takeOut(t, p, abi.OpRemove)
 		return
 	}
 	if child >= 0 && len(r.frames) > 0 {
@@ -114,7 +116,24 @@ func (r *Rewriter) edit(b []byte, t *tag, match bool) {
 	if sum.before {
 		r.insert(abi.OpBefore)
 	}
-	if sum.attrs {
+	switch {
+	case sum.replace >= 0:
+		r.put(r.plan.edits[sum.replace].content)
+		r.applied[sum.replace]++
+		if sum.after {
+			r.insertBack(abi.OpAfter)
+		}
+		if t.void {
+			r.e = t.end
+			r.endVoid(summary{}, p)
+			return
+		}
+		r.takeOut(t, p, abi.OpReplace)
+		return
+	case sum.unwrap >= 0:
+		r.e = t.end
+		p.unwrap = true
+	case sum.attrs:
 		r.writeAttrs(b, t)
 	}
 	r.flush(b, t.end)
@@ -126,52 +145,45 @@ func (r *Rewriter) edit(b []byte, t *tag, match bool) {
 }
 
 // summarize counts the edits in r.hits, and reports those that cannot be carried out.
-func (r *Rewriter) summarize(t *tag) summary {
-	sum := summary{text: -1, order: -1, keep: -1}
-	outside := r.textBeside(t)
-	inside := r.textInside(t)
+func (r *Rewriter) summarize(b []byte, t *tag) summary {
+	sum := summary{text: -1, replace: -1, unwrap: -1, order: -1, keep: -1, fill: -1}
+	kept := r.hits[:0]
 	for _, h := range r.hits {
-		switch op := r.plan.edits[h].op; op {
+		e := r.plan.edits[h]
+		if why := r.refuses(b, t, e); why != 0 {
+			r.not(h, why)
+			continue
+		}
+		kept = append(kept, h)
+		switch e.op {
 		case abi.OpRemove:
-			if t.flags&fRoot != 0 && t.flags&fForeign == 0 { // the parser would make another
-				r.not(h, WhyPlace)
-			} else {
-				sum.remove = true
-			}
-		case abi.OpBefore, abi.OpAfter:
-			if outside != 0 {
-				r.not(h, outside)
-			} else if op == abi.OpBefore {
-				sum.before = true
-			} else {
-				sum.after = true
-			}
-		case abi.OpText, abi.OpPrepend, abi.OpAppend:
-			switch {
-			case inside != 0:
-				r.not(h, inside)
-			case op == abi.OpText:
-				r.override(&sum.text, h)
-			case op == abi.OpPrepend:
-				sum.prepend = true
-			default:
-				sum.append = true
-			}
-		case abi.OpOrder, abi.OpKeep:
-			switch {
-			case inside == WhyVoid || inside == WhyRawText || t.flags&fRCDATA != 0:
-				r.not(h, max(inside, WhyVoid))
-			case t.flags&fRoot != 0 && t.key != keyBody:
-				r.not(h, WhyPlace)
-			case op == abi.OpOrder:
-				r.override(&sum.order, h)
-			default:
-				r.override(&sum.keep, h)
-			}
+			sum.remove = true
+		case abi.OpReplace:
+			r.override(&sum.replace, h)
+		case abi.OpUnwrap:
+			sum.unwrap = h
+			r.applied[h]++
+		case abi.OpBefore:
+			sum.before = true
+		case abi.OpAfter:
+			sum.after = true
+		case abi.OpText, abi.OpHTML:
+			r.override(&sum.text, h)
+		case abi.OpPrepend:
+			sum.prepend = true
+		case abi.OpAppend:
+			sum.append = true
+		case abi.OpOrder:
+			r.override(&sum.order, h)
+		case abi.OpKeep:
+			r.override(&sum.keep, h)
+		case abi.OpFill:
+			r.override(&sum.fill, h)
 		default:
 			sum.attrs = true
 		}
 	}
+	r.hits = kept
 	r.settle(&sum)
 	return sum
 }
@@ -184,60 +196,62 @@ func (r *Rewriter) override(place *int32, h int32) {
 	*place = h
 }
 
-// settle drops what text and remove beat.
+// settle drops what remove, replace, unwrap, text and fill beat.
 func (r *Rewriter) settle(sum *summary) {
+	if sum.remove || sum.replace >= 0 {
+		r.settleGone(sum)
+		return
+	}
 	for _, h := range r.hits {
-		op := r.plan.edits[h].op
-		switch {
-		case sum.remove:
-			if op == abi.OpRemove {
-				r.applied[h]++
-			} else if r.why[h] == 0 {
+		switch op := r.plan.edits[h].op; op {
+		case abi.OpPrepend, abi.OpAppend:
+			if sum.text >= 0 {
 				r.not(h, WhyOverridden)
 			}
-		case sum.text >= 0 && (op == abi.OpPrepend || op == abi.OpAppend || op == abi.OpOrder || op == abi.OpKeep):
-			r.not(h, WhyOverridden)
+		case abi.OpOrder, abi.OpKeep:
+			if sum.text >= 0 || sum.fill >= 0 {
+				r.not(h, WhyOverridden)
+			}
+		case abi.OpFill:
+			if sum.text >= 0 {
+				r.not(h, WhyOverridden)
+			}
+		case abi.OpAttr, abi.OpUnsetAttr, abi.OpAddClass, abi.OpRemoveClass:
+			if sum.unwrap >= 0 {
+				r.not(h, WhyOverridden)
+			}
 		}
 	}
 	if sum.text >= 0 {
-		sum.prepend, sum.append, sum.order, sum.keep = false, false, -1, -1
+		sum.prepend, sum.append, sum.order, sum.keep, sum.fill = false, false, -1, -1, -1
 		r.applied[sum.text]++
 	}
+	if sum.fill >= 0 {
+		sum.order, sum.keep = -1, -1
+	}
+	if sum.unwrap >= 0 {
+		sum.attrs = false
+	}
 }
 
-// textInside tells why the element can have no text put into it, or 0.
-func (r *Rewriter) textInside(t *tag) Reason {
-	switch {
-	case t.void:
-		return WhyVoid
-	case t.flags&fRaw != 0, t.key == keyScript, t.key == keyStyle:
-		return WhyRawText
-	case t.flags&fNoText != 0 && t.flags&fForeign == 0:
-		return WhyPlace
-	}
-	return 0
-}
-
-// textBeside tells why text can stand neither before nor after the element, or 0.
-func (r *Rewriter) textBeside(t *tag) Reason {
-	if t.flags&fRoot != 0 && t.flags&fForeign == 0 {
-		return WhyPlace
-	}
-	if t.n == 0 || r.stack[t.n-1].key == keyHTML {
-		// The parent is a head or body that is not written down.
-		if t.flags&(fHeadPart|fNoText) != 0 && t.flags&fTable == 0 || t.key == keyFrame {
-			return WhyPlace
+// settleGone is settle where the element goes.
+func (r *Rewriter) settleGone(sum *summary) {
+	for _, h := range r.hits {
+		switch op := r.plan.edits[h].op; {
+		case op == abi.OpRemove:
+			r.applied[h]++
+		case !sum.remove && (op == abi.OpReplace || op == abi.OpBefore || op == abi.OpAfter):
+		case op == abi.OpUnwrap:
+			r.applied[h]--
+			fallthrough
+		default:
+			r.not(h, WhyOverridden)
 		}
-		return 0
 	}
-	if parent := r.stack[t.n-1].flags; parent&fNoText != 0 && parent&fForeign == 0 {
-		return WhyPlace
-	}
-	return 0
 }
 
-// takeOut begins an element that is left out.
-func (r *Rewriter) takeOut(t *tag, p pending) {
+// takeOut begins an element that op leaves out.
+func (r *Rewriter) takeOut(t *tag, p pending, op abi.Op) {
 	r.e = t.end
 	if t.void {
 		r.reach(p.exit)
@@ -246,7 +260,7 @@ func (r *Rewriter) takeOut(t *tag, p pending) {
 	r.muted, r.muteDepth = true, t.n
 	p.mute, p.show = muteWhole, -1
 	for _, h := range r.hits {
-		if r.plan.edits[h].op == abi.OpRemove {
+		if r.plan.edits[h].op == op {
 			p.muted = h
 		}
 	}
@@ -273,6 +287,9 @@ func (r *Rewriter) endVoid(sum summary, p pending) {
 
 // startContent does what comes right after the start tag.
 func (r *Rewriter) startContent(t *tag, sum summary, p pending) {
+	if p.child >= 0 && len(r.frames) > 0 {
+		r.children[p.child].inner = len(r.buf)
+	}
 	if p.show >= 0 && len(r.frames) > 0 {
 		r.children[p.show].show = len(r.buf)
 	} else {
@@ -280,8 +297,13 @@ func (r *Rewriter) startContent(t *tag, sum summary, p pending) {
 	}
 	switch {
 	case sum.text >= 0:
-		r.newline(t, sum.text)
-		r.put(r.plan.edits[sum.text].content)
+		e := r.plan.edits[sum.text]
+		if t.flags&fRaw != 0 { // a data block
+			r.put(e.json)
+		} else {
+			r.newline(t, sum.text)
+			r.put(e.content)
+		}
 		r.muted, r.muteDepth = true, t.n
 		p.mute, p.muted = muteInner, sum.text
 	case sum.prepend:
@@ -306,10 +328,10 @@ func (r *Rewriter) startContent(t *tag, sum summary, p pending) {
 	if len(r.frames) == 0 { // what was written may have been too much for them
 		p.child, p.show = -1, -1
 	}
-	if sum.order >= 0 || sum.keep >= 0 {
+	if sum.order >= 0 || sum.keep >= 0 || sum.fill >= 0 {
 		p.frame = r.openFrame(t, sum)
 	}
-	if p.child < 0 && p.show < 0 && p.exit < 0 && p.mute == 0 && p.from == p.to && !p.frame {
+	if p.child < 0 && p.show < 0 && p.exit < 0 && p.mute == 0 && p.from == p.to && !p.frame && !p.unwrap {
 		r.push(t)
 		return
 	}

@@ -1,23 +1,19 @@
 package rewrite
 
 import (
+	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"bespoke/modules/abi"
 )
 
-// Check tells whether an edit could be compiled: its operation, its target and
-// its arguments. It answers [abi.RefusedUnsupported] for operations that this
-// package does not carry out, those on headers among them.
-func Check(e abi.Edit) abi.Refusal {
-	if _, err := prepare(e, true); err != nil {
-		return err.refusal
-	}
-	return abi.Accepted
-}
+// Check tells whether an edit of HTML could be compiled: its operation, its
+// target and its arguments. It answers [abi.RefusedUnsupported] for operations
+// that this package does not carry out, those on headers among them.
+func Check(e abi.Edit) abi.Refusal { return new(Compiler).Check(e, HTML) }
 
 // An editError says why an edit was refused.
 type editError struct {
@@ -35,87 +31,134 @@ func badArgument(format string, a ...any) *editError {
 // A prepared edit has everything that does not depend on the page.
 type prepared struct {
 	op      abi.Op
-	target  []chain
-	name    string // attr, unset-attr: the attribute, lower case
+	target  *target
+	name    string // attr, unset-attr: the attribute, as it compares
 	nameID  int    // the same number for the same attribute, within a plan
 	raw     string // add-class, remove-class: the class as it compares
 	content []byte // escaped; with attr, the value
+	markup  bool   // content is markup
+	json    []byte // text: the same as JSON, for a data block; nil if it is none
 	newline bool   // content begins with a newline, which some elements would swallow
 	list    *list  // order, keep
+	items   []item // fill
 }
 
-func prepare(e abi.Edit, utf8Page bool) (*prepared, *editError) {
+func (c *Compiler) prepare(e abi.Edit, s Syntax, cs Charset) (*prepared, *editError) {
 	if !e.Op.Known() {
 		return nil, &editError{abi.RefusedUnknownOp, fmt.Errorf("operation %d is unknown", e.Op)}
 	}
 	p := &prepared{op: e.Op}
-	var bad *editError
-	switch e.Op {
-	case abi.OpText, abi.OpBefore, abi.OpAfter, abi.OpPrepend, abi.OpAppend:
-		bad = p.text(e, utf8Page)
-	case abi.OpAttr:
-		bad = p.attr(e, utf8Page)
-	case abi.OpUnsetAttr:
-		p.name = lowerASCII(e.A)
-		if !attrName(p.name) {
-			bad = badArgument("%q is no name of an attribute", e.A)
-		}
-	case abi.OpAddClass, abi.OpRemoveClass:
-		bad = p.class(e, utf8Page)
-	case abi.OpRemove:
-		if e.A != "" {
-			bad = badArgument("remove takes no argument")
-		}
-	case abi.OpOrder:
-		p.list, bad = parseOrder(e)
-	case abi.OpKeep:
-		p.list, bad = parseKeep(e)
-	default:
-		bad = &editError{abi.RefusedUnsupported, fmt.Errorf("operation %s is not carried out here", e.Op)}
+	k := ofHTML
+	if s == XML {
+		k = ofXML
 	}
+	bad := p.arguments(e, k, cs)
 	if bad != nil {
 		return nil, bad
 	}
-	if e.B != "" && p.list == nil && e.Op != abi.OpAttr {
+	if e.B != "" && p.list == nil && e.Op != abi.OpAttr && !p.markup {
 		return nil, badArgument("%s takes no second argument", e.Op)
 	}
-	target, err := parseSelector(e.Target)
-	if err != nil {
+	var err error
+	if p.target, err = c.target(e.Target, s == XML); err != nil {
 		return nil, &editError{abi.RefusedTarget, err}
 	}
-	p.target = target
 	return p, nil
 }
 
-func (p *prepared) text(e abi.Edit, utf8Page bool) *editError {
-	if e.B == "html" {
-		return &editError{abi.RefusedUnsupported, fmt.Errorf("markup in %s is not carried out here", e.Op)}
+func (p *prepared) arguments(e abi.Edit, k kind, cs Charset) (bad *editError) {
+	switch e.Op {
+	case abi.OpText:
+		return p.text(e, cs)
+	case abi.OpHTML:
+		return p.html(e, k, cs)
+	case abi.OpBefore, abi.OpAfter, abi.OpPrepend, abi.OpAppend, abi.OpReplace:
+		if e.B == "html" {
+			return p.html(e, k, cs)
+		}
+		return p.text(e, cs)
+	case abi.OpAttr:
+		return p.attr(e, k, cs)
+	case abi.OpUnsetAttr:
+		var ok bool
+		if p.name, ok = k.attr(e.A); !ok {
+			return badArgument("%q is no name of an attribute", e.A)
+		}
+		if guardedAttr(lowerASCII(p.name)) {
+			return badArgument("the attribute %q may not be taken away", e.A)
+		}
+	case abi.OpAddClass, abi.OpRemoveClass:
+		return p.class(e, cs)
+	case abi.OpRemove, abi.OpUnwrap:
+		if e.A != "" {
+			return badArgument("%s takes no argument", e.Op)
+		}
+	case abi.OpOrder:
+		p.list, bad = parseOrder(e, k)
+	case abi.OpKeep:
+		p.list, bad = parseKeep(e, k)
+	case abi.OpFill:
+		var err error
+		if p.items, err = parseItems(e.A); err != nil {
+			return badArgument("fill: %w", err)
+		}
+	default:
+		bad = &editError{abi.RefusedUnsupported, fmt.Errorf("operation %s is not carried out here", e.Op)}
 	}
+	return bad
+}
+
+func (p *prepared) text(e abi.Edit, cs Charset) *editError {
 	if !clean(e.A) {
 		return badArgument("the text of %s has a NUL or is not UTF-8", e.Op)
 	}
-	p.content = escape(nil, e.A, false, utf8Page)
+	p.content = escape(nil, e.A, false, cs)
+	p.newline = strings.HasPrefix(e.A, "\n")
+	if e.Op == abi.OpText && json.Valid([]byte(e.A)) {
+		p.json = escapeJSON(nil, e.A)
+	}
+	return nil
+}
+
+func (p *prepared) html(e abi.Edit, k kind, cs Charset) *editError {
+	p.markup = true
+	if err := checkFragment(e.A, k == ofXML); err != nil {
+		return badArgument("%s: %w", e.Op, err)
+	}
+	p.content = cs.Append(nil, e.A)
 	p.newline = strings.HasPrefix(e.A, "\n")
 	return nil
 }
 
-func (p *prepared) attr(e abi.Edit, utf8Page bool) *editError {
-	p.name = lowerASCII(e.A)
+func (p *prepared) attr(e abi.Edit, k kind, cs Charset) *editError {
+	var ok bool
+	p.name, ok = k.attr(e.A)
+	folded := lowerASCII(p.name)
 	switch {
-	case !attrName(p.name):
+	case !ok:
 		return badArgument("%q is no name of an attribute", e.A)
-	case strings.HasPrefix(p.name, "on"), p.name == "style", p.name == "srcdoc", p.name == "attributename":
+	case activeAttr([]byte(folded)), guardedAttr(folded):
 		return badArgument("the attribute %q may not be set", e.A)
 	case !clean(e.B):
 		return badArgument("the value of %q has a NUL or is not UTF-8", e.A)
-	case !safeValue(p.name, e.B):
+	case !safeValue(folded, e.B):
 		return badArgument("the value of %q has a scheme that is not http, https, mailto or tel", e.A)
 	}
-	p.content = escape(nil, e.B, true, utf8Page)
+	p.content = escape(nil, e.B, true, cs)
 	return nil
 }
 
-func (p *prepared) class(e abi.Edit, utf8Page bool) *editError {
+// guardedAttr tells whether the attribute guards what the element may do, so that
+// no edit may change it.
+func guardedAttr(name string) bool {
+	switch name {
+	case "nonce", "integrity", "sandbox", "csp", "is", "http-equiv", "xmlns":
+		return true
+	}
+	return strings.HasPrefix(name, "xmlns:") || strings.HasPrefix(name, "shadowroot")
+}
+
+func (p *prepared) class(e abi.Edit, cs Charset) *editError {
 	if !clean(e.A) {
 		return badArgument("the class of %s has a NUL or is not UTF-8", e.Op)
 	}
@@ -124,8 +167,27 @@ func (p *prepared) class(e abi.Edit, utf8Page bool) *editError {
 		return badArgument("%s takes one class, without spaces", e.Op)
 	}
 	p.raw = e.A
-	p.content = escape(nil, e.A, true, utf8Page)
+	p.content = escape(nil, e.A, true, cs)
 	return nil
+}
+
+// escapeJSON appends JSON so that it can end neither a script nor a line of one,
+// and reads the same in every charset.
+func escapeJSON(dst []byte, s string) []byte {
+	for _, r := range s {
+		switch {
+		case r == '<' || r == '>' || r == '&':
+			dst = fmt.Appendf(dst, `\u%04x`, r)
+		case r < utf8.RuneSelf:
+			dst = append(dst, byte(r))
+		case r > 0xffff:
+			hi, lo := utf16.EncodeRune(r)
+			dst = fmt.Appendf(dst, `\u%04x\u%04x`, hi, lo)
+		default:
+			dst = fmt.Appendf(dst, `\u%04x`, r)
+		}
+	}
+	return dst
 }
 
 func clean(s string) bool {
@@ -145,37 +207,35 @@ func attrName(s string) bool {
 	return true
 }
 
-// escape appends s to dst, escaped so that it is the same text in element
-// content and in RCDATA, or, if quoted, between double quotes. A carriage return is escaped
-// because parsers make a line feed of it; so is all that is not ASCII unless the page is UTF-8.
-func escape(dst []byte, s string, quoted, utf8Page bool) []byte {
-	for i, r := range s {
-		switch {
-		case r == '&':
-			dst = append(dst, "&amp;"...)
-		case r == '<':
-			dst = append(dst, "&lt;"...)
-		case r == '>':
-			dst = append(dst, "&gt;"...)
-		case r == '"' && quoted:
-			dst = append(dst, "&quot;"...)
-		case r == '\r':
-			dst = append(dst, "&#13;"...)
-		case r < utf8.RuneSelf:
-			dst = append(dst, s[i])
-		case utf8Page:
-			dst = utf8.AppendRune(dst, r)
-		default:
-			// References to C1 controls mean Windows-1252 characters (WHATWG 13.2.5.80).
-			if r < 0xA0 {
-				r = utf8.RuneError
+// escape appends s to dst in the charset, escaped so that it is the same text
+// in element content and in RCDATA, or, if quoted, between double quotes. A
+// carriage return is escaped because parsers make a line feed of it.
+func escape(dst []byte, s string, quoted bool, cs Charset) []byte {
+	from := 0
+	for i := range len(s) {
+		ref := ""
+		switch s[i] {
+		case '&':
+			ref = "&amp;"
+		case '<':
+			ref = "&lt;"
+		case '>':
+			ref = "&gt;"
+		case '\r':
+			ref = "&#13;"
+		case '"':
+			if quoted {
+				ref = "&quot;"
 			}
-			dst = append(dst, "&#"...)
-			dst = strconv.AppendInt(dst, int64(r), 10)
-			dst = append(dst, ';')
 		}
+		if ref == "" {
+			continue
+		}
+		dst = cs.Append(dst, s[from:i])
+		dst = append(dst, ref...)
+		from = i + 1
 	}
-	return dst
+	return cs.Append(dst, s[from:])
 }
 
 // How an attribute holds URLs.

@@ -18,21 +18,28 @@ const (
 // scripts, styles and comments, with character references decoded, runs of whitespace made one space,
 // and none around it. It takes the first 1000 elements and 64 KiB of text.
 // Where editing would stop, so does this. It fails on a bad selector or name only.
-func Extract(page []byte, selector, attr string) ([]string, error) {
+func Extract(page []byte, syntax Syntax, selector, attr string) ([]string, error) {
 	target, err := parseSelector(selector)
 	if err != nil {
 		return nil, err
 	}
-	attr = lowerASCII(attr)
+	if syntax == HTML {
+		attr = lowerASCII(attr)
+	}
 	if attr != "" && !attrName(attr) {
 		return nil, fmt.Errorf("%q is no name of an attribute", attr)
 	}
-	p := newPlan(Options{})
-	c := newCompiler(p)
-	c.add(0, &prepared{target: target})
-	c.finish()
+	m, err := compileTargets([][]chain{target}, syntax == XML)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPlan(Options{Syntax: syntax})
+	if err != nil {
+		return nil, err
+	}
+	p.matcher, p.edits = m, []*prepared{{}}
 	r := New(p, nowhere{})
-	r.extract = &extract{attr: attr, left: maxExtractBytes}
+	r.extract = &extract{attr: attr, left: maxExtractBytes, most: maxExtracts}
 	if _, err := r.Write(page); err != nil {
 		return nil, err
 	}
@@ -53,6 +60,7 @@ type extract struct {
 	open  []int32 // of found: the elements that are open, with their depth
 	depth []int32
 	left  int // bytes
+	most  int // elements
 }
 
 type found struct {
@@ -75,10 +83,11 @@ func (r *Rewriter) extractTag(b []byte, t *tag) {
 		r.makeGhost(b, t.ghost, t.s, t.s)
 	}
 	r.popTo(b, t.n, t.s, false, false)
+	r.enter(t)
 	if r.exit >= 0 {
 		r.idSeen[r.exit] = true
 	}
-	if len(r.hits) == 0 || len(x.found) == maxExtracts {
+	if len(r.hits) == 0 || len(x.found) == x.most {
 		if !t.void {
 			r.push(t)
 		}

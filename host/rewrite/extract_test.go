@@ -25,18 +25,18 @@ func TestExtract(t *testing.T) {
 		{"br", "id", []string{"e"}},
 		{"u", "", []string{}},
 	} {
-		got, err := Extract([]byte(page), c.selector, c.attr)
+		got, err := Extract([]byte(page), HTML, c.selector, c.attr)
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%s@%s: %q, %v; want %q", c.selector, c.attr, got, err, c.want)
 		}
 	}
-	if _, err := Extract(nil, "p[", ""); err == nil {
+	if _, err := Extract(nil, HTML, "p[", ""); err == nil {
 		t.Error("a bad selector was taken")
 	}
-	if _, err := Extract(nil, "p", "a b"); err == nil {
+	if _, err := Extract(nil, HTML, "p", "a b"); err == nil {
 		t.Error("a bad name was taken")
 	}
-	got, _ := Extract([]byte(strings.Repeat("<p>"+strings.Repeat("é ", 100), 2000)), "p", "")
+	got, _ := Extract([]byte(strings.Repeat("<p>"+strings.Repeat("é ", 100), 2000)), HTML, "p", "")
 	if n := len(strings.Join(got, "")); len(got) != maxExtracts || n > maxExtractBytes+2 || n < maxExtractBytes-4 {
 		t.Errorf("%d elements, %d bytes", len(got), n)
 	}
@@ -55,7 +55,7 @@ func TestExtractOracle(t *testing.T) {
 					want = append(want, strings.Join(strings.Fields(textOf(n)), " "))
 				}
 			}
-			got, err := Extract([]byte(page), selector, "")
+			got, err := Extract([]byte(page), HTML, selector, "")
 			if err != nil || !slices.Equal(got, want) {
 				t.Fatalf("seed %d, %s: %v\ngot  %q\nwant %q\n%s", seed, selector, err, got, want, page)
 			}

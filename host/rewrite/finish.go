@@ -66,6 +66,9 @@ func (r *Rewriter) endElement(b []byte, i, s, end, open int) int {
 	}
 	if p.mute == muteWhole {
 		r.e = end
+		if p.child >= 0 { // something stands in its place
+			r.closeChild(int(p.child), i, false)
+		}
 		r.endPending(at)
 		return min(open, i)
 	}
@@ -82,7 +85,11 @@ func (r *Rewriter) endElement(b []byte, i, s, end, open int) int {
 			r.finishFrame()
 		}
 	}
-	if s < end {
+	if p.unwrap {
+		r.flush(b, s)
+		r.writeEnds(open, i+1)
+		r.e, open = end, i
+	} else if s < end {
 		open = min(open, i)
 	}
 	r.afterContent(b, i, end, &open, held)
@@ -176,17 +183,13 @@ func (r *Rewriter) reach(id int32) {
 	}
 }
 
-// leaveEarly ends the search when no edit can match any more, and tells
-// whether the rest passes as it is. With a tail the tags are still followed,
-// to know in what state the page ends.
+// leaveEarly ends the search when no edit can match any more: the rest passes
+// as it is, and the tail goes to its end.
 func (r *Rewriter) leaveEarly() bool {
-	if r.left > 0 || !r.plan.canExit || r.done || len(r.pend) > 0 || r.muted {
+	if r.left > 0 || !r.plan.canExit || r.done || len(r.pend) > 0 || r.muted || r.outline != nil {
 		return false
 	}
 	r.done = true
-	if len(r.plan.tail) > 0 {
-		return false
-	}
 	r.mode = inPass
 	return true
 }
@@ -205,7 +208,12 @@ func (r *Rewriter) dropPending(why Reason) {
 
 // stop ends all editing at b[s].
 func (r *Rewriter) stop(b []byte, s int, why Reason) int {
-	if r.muted {
+	whole := false
+	for i := range r.pend {
+		// What was to be removed stays away, wherever its end may be.
+		whole = whole || r.pend[i].mute == muteWhole
+	}
+	if r.muted && !whole && r.outline == nil {
 		r.muted = false
 		r.e = s
 	}
@@ -213,7 +221,7 @@ func (r *Rewriter) stop(b []byte, s int, why Reason) int {
 	r.abandon(WhyStopped)
 	r.dropPending(WhyStopped)
 	for i := range r.pend {
-		if r.pend[i].mute != 0 { // the rest of what it was to leave out goes out
+		if r.pend[i].mute == muteInner { // the rest of what it was to leave out goes out
 			r.not(r.pend[i].muted, WhyStopped)
 		}
 	}

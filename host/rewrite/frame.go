@@ -1,8 +1,6 @@
 package rewrite
 
 import (
-	"bytes"
-	"cmp"
 	"slices"
 
 	"bespoke/modules/abi"
@@ -11,19 +9,21 @@ import (
 // maxChildren bounds the children of the lists that are kept back at a time.
 const maxChildren = 1 << 14
 
-// A frame is a list that is kept back until it ends, to be ordered or cut.
+// A frame is a list that is kept back until it ends, to be ordered, cut or filled.
 type frame struct {
-	depth       int // of its element in the stack
-	start       int // in editing.buf
-	from        int // of its children in editing.children
-	cur         int // the child that is open, or -1
-	order, keep int32
-	show        *list // whose show counts, or nil
+	depth             int // of its element in the stack
+	start             int // in editing.buf
+	from              int // of its children in editing.children
+	cur               int // the child that is open, or -1
+	order, keep, fill int32
+	show              *list // whose show counts, or nil
 }
 
 // A child is a child element of a list. Offsets are in editing.buf.
 type child struct {
 	start, end     int
+	inner          int // of a template: where its content begins
+	template       bool
 	show, showEnd  int // the content that the distance replaces; -1 if none was found
 	name, nameEnd  int // in editing.values: its name, if it has no end tag
 	text, textEnd  int // in editing.values: what it is ordered by
@@ -31,11 +31,12 @@ type child struct {
 	km, away       float64 // distances by keep, and to show
 	item, hasValue bool    // by order
 	kept, placed   bool    // it takes part in keep; and has a place
+	passes         bool    // the filter and the sets of keep
 	shown          bool    // it has a distance to show
 }
 
 func (r *Rewriter) openFrame(t *tag, sum summary) bool {
-	f := frame{depth: t.n, start: len(r.buf), from: len(r.children), cur: -1, order: sum.order, keep: sum.keep}
+	f := frame{depth: t.n, start: len(r.buf), from: len(r.children), cur: -1, order: sum.order, keep: sum.keep, fill: sum.fill}
 	for _, h := range [...]int32{f.order, f.keep} {
 		if h >= 0 && f.show == nil && r.plan.edits[h].list.show != nil {
 			f.show = r.plan.edits[h].list
@@ -78,7 +79,7 @@ func (r *Rewriter) openChild(b []byte, t *tag) int32 {
 		return -1
 	}
 	f := &r.frames[len(r.frames)-1]
-	c := child{start: len(r.buf), show: -1}
+	c := child{start: len(r.buf), show: -1, template: t.flags&fTemplate != 0}
 	if f.order >= 0 {
 		l := r.plan.edits[f.order].list
 		if c.item = l.takes(b, r, t); c.item {
@@ -89,6 +90,7 @@ func (r *Rewriter) openChild(b []byte, t *tag) int32 {
 		l := r.plan.edits[f.keep].list
 		if c.kept = l.takes(b, r, t); c.kept {
 			c.km, c.placed = r.distance(b, l)
+			c.passes = r.chosen(b, l)
 		}
 	}
 	if l := f.show; l != nil && l.takes(b, r, t) {
@@ -104,7 +106,7 @@ func (l *list) takes(b []byte, r *Rewriter, t *tag) bool {
 	return l.items == nil || l.items.meets(b, &r.text, t.key, t.name)
 }
 
-// rank reads what the child is ordered by.
+// rank reads what the child is ordered by from its start tag.
 func (r *Rewriter) rank(b []byte, l *list, c *child) {
 	switch l.by {
 	case byDistance:
@@ -116,20 +118,53 @@ func (r *Rewriter) rank(b []byte, l *list, c *child) {
 			c.num = float64(at)
 		}
 	case byAttr:
-		i := r.text.find(b, l.attr)
-		if i < 0 {
-			return
+		if l.key.from == nil {
+			if i := r.text.find(b, l.key.attr); i >= 0 {
+				r.rankBy(l, c, r.text.value(b, i))
+			}
 		}
-		v := r.text.value(b, i)
-		if l.number {
-			c.num, c.hasValue = number(v)
-			return
+	case byAffinity:
+		ws := r.weights[:0]
+		for k := range l.likes {
+			if i := r.text.find(b, l.likes[k].attr); i >= 0 {
+				ws = l.liked(k, r.text.value(b, i), ws)
+			}
 		}
-		c.hasValue = true
-		c.text = len(r.values)
-		r.values = append(r.values, v...)
-		c.textEnd = len(r.values)
+		r.weights = ws
+		c.hasValue = len(ws) > 0
+		c.num = -l.score(ws) // the best first
 	}
+}
+
+func (r *Rewriter) rankBy(l *list, c *child, v []byte) {
+	c.num, c.hasValue = l.ranked(v)
+	c.text = len(r.values)
+	if l.as == asText {
+		r.values = append(r.values, v...)
+	}
+	c.textEnd = len(r.values)
+}
+
+// chosen tells whether the child passes the sets, and the filter as far as its start tag tells.
+func (r *Rewriter) chosen(b []byte, l *list) bool {
+	if l.only != nil || l.drop != nil {
+		in, out := false, false
+		if r.text.id >= 0 {
+			id := r.text.value(b, r.text.id)
+			_, in = l.only[string(id)]
+			_, out = l.drop[string(id)]
+		}
+		if l.only != nil && !in || out {
+			return false
+		}
+	}
+	if l.filter.none() || l.filter.from != nil {
+		return true
+	}
+	if i := r.text.find(b, l.filter.attr); i >= 0 {
+		return l.passes(r.text.value(b, i), true)
+	}
+	return l.passes(nil, false)
 }
 
 func (r *Rewriter) distance(b []byte, l *list) (float64, bool) {
@@ -164,10 +199,18 @@ func (r *Rewriter) closeChild(c, i int, open bool) {
 func (r *Rewriter) finishFrame() {
 	f := r.frames[len(r.frames)-1]
 	r.frames = r.frames[:len(r.frames)-1]
-	if changed, moved := r.arrange(&f); changed {
-		r.rebuild(&f, moved)
+	if f.fill >= 0 {
+		if why := r.fillFrame(&f); why != 0 {
+			r.not(f.fill, why)
+			f.fill = -1
+		}
+	} else {
+		r.lookWithin(&f)
+		if changed, moved := r.arrange(&f); changed {
+			r.rebuild(&f, moved)
+		}
 	}
-	for _, h := range [...]int32{f.order, f.keep} {
+	for _, h := range [...]int32{f.order, f.keep, f.fill} {
 		if h >= 0 {
 			r.applied[h]++
 		}
@@ -211,7 +254,7 @@ func (r *Rewriter) arrange(f *frame) (changed, moved bool) {
 		changed = changed || c.show >= 0
 		if f.keep >= 0 && c.kept {
 			l := r.plan.edits[f.keep].list
-			ok := l.within < 0 || c.placed && c.km <= l.within
+			ok := c.passes && (l.within < 0 || c.placed && c.km <= l.within)
 			if ok && l.first > 0 {
 				first++
 				ok = first <= l.first
@@ -231,23 +274,7 @@ func (r *Rewriter) sort(l *list, all []child) {
 	values := r.values
 	slices.SortStableFunc(r.perm, func(i, j int32) int {
 		a, b := &all[i], &all[j]
-		if !a.hasValue || !b.hasValue {
-			switch {
-			case a.hasValue:
-				return -1
-			case b.hasValue:
-				return 1
-			}
-			return 0
-		}
-		c := cmp.Compare(a.num, b.num)
-		if l.by == byAttr && !l.number {
-			c = bytes.Compare(values[a.text:a.textEnd], values[b.text:b.textEnd])
-		}
-		if l.desc {
-			return -c
-		}
-		return c
+		return l.compare(a.num, b.num, a.hasValue, b.hasValue, values[a.text:a.textEnd], values[b.text:b.textEnd])
 	})
 }
 
@@ -293,7 +320,7 @@ func (r *Rewriter) abandon(why Reason) {
 		return
 	}
 	for i := range r.frames {
-		for _, h := range [...]int32{r.frames[i].order, r.frames[i].keep} {
+		for _, h := range [...]int32{r.frames[i].order, r.frames[i].keep, r.frames[i].fill} {
 			if h >= 0 {
 				r.not(h, why)
 			}

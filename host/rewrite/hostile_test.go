@@ -77,8 +77,8 @@ func TestHostileValues(t *testing.T) {
 				if Check(e) != abi.Accepted {
 					continue
 				}
-				for _, utf8 := range []bool{true, false} {
-					got, rep := rewriteAt(t, compile(t, Options{UTF8: utf8}, e), page)
+				for _, cs := range []Charset{UTF8, {}} {
+					got, rep := rewriteAt(t, compile(t, Options{Charset: cs}, e), page)
 					want, allowed := elements, attrs
 					if e.Op == abi.OpText {
 						want, allowed = fewer, fewerAttrs

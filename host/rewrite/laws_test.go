@@ -60,7 +60,7 @@ func everyByte(page string) []int {
 
 func TestCutAwkward(t *testing.T) {
 	for _, edits := range soupEdits {
-		for _, opt := range []Options{{UTF8: true}, {Tail: []byte("<i>tail</i>"), MaxTag: 40, MaxBuffer: 30, MaxDepth: 5}} {
+		for _, opt := range []Options{{Charset: UTF8}, {Tail: []byte("<i>tail</i>"), MaxTag: 40, MaxBuffer: 30, MaxDepth: 5}} {
 			p := compile(t, opt, edits...)
 			for _, page := range awkward {
 				for i := range len(page) {
@@ -79,7 +79,7 @@ func TestCutRandomly(t *testing.T) {
 		if seed%2 == 0 {
 			page = randomSoup(rnd, 500+rnd.IntN(1000))
 		}
-		opt := Options{UTF8: true}
+		opt := Options{Charset: UTF8}
 		if seed%3 == 0 {
 			opt = Options{MaxBuffer: 10 + rnd.IntN(500), MaxTag: 100, MaxDepth: 12, Tail: []byte("<i>tail</i>")}
 		}
@@ -99,7 +99,7 @@ func TestCutRandomly(t *testing.T) {
 func TestCutLarge(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 7))
 	page := randomPage(rnd, 200<<10)
-	p := compile(t, Options{UTF8: true, Tail: []byte("<i>")}, randomEdits(rnd, 12)...)
+	p := compile(t, Options{Charset: UTF8, Tail: []byte("<i>")}, randomEdits(rnd, 12)...)
 	for range 20 {
 		cuts := make([]int, rnd.IntN(2000))
 		for i := range cuts {
@@ -170,7 +170,7 @@ func TestOnlyInserted(t *testing.T) {
 				edits = append(edits, e)
 			}
 		}
-		out, rep := rewriteAt(t, compile(t, Options{UTF8: true}, edits...), page)
+		out, rep := rewriteAt(t, compile(t, Options{Charset: UTF8}, edits...), page)
 		if !onlyInserted(out, page) {
 			t.Fatalf("seed %d: %v\npage %s\nout  %s", seed, edits, page, out)
 		}

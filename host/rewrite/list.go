@@ -1,10 +1,14 @@
 package rewrite
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"bespoke/modules/abi"
 )
@@ -15,59 +19,88 @@ const (
 	byDistance
 	byAttr
 	byIDs
+	byAffinity
 )
 
-// A list is what order or keep wants of the children of an element.
-type list struct {
-	by           int
-	lat, lon     string // attributes; "" if there is no place
-	at           [2]float64
-	attr         string
-	number, desc bool
-	ids          map[string]int
-	first        int     // 0: all
-	within       float64 // kilometres; negative: any
-	items, show  *test   // nil: every child; nothing
-	miles        bool
+// How order compares the values of an attribute.
+const (
+	asText = iota // by bytes
+	asNumber
+	asDate
+)
+
+// A kind is what a document is made of, which decides how the parts of its items are named.
+type kind uint8
+
+const (
+	ofHTML kind = iota // attributes, in any case
+	ofXML              // attributes, in their case
+	ofJSON             // members: a name, or a JSON Pointer from the item on
+)
+
+// A source is where the value of an item is found: in its attribute, or in
+// the first element within it that meets from: in that one's attribute, or, with attr empty, in its text.
+type source struct {
+	attr string
+	from *Plan // what finds that element
 }
 
-// maxIDs bounds how many ids by=ids takes.
-const maxIDs = 4096
+func (s *source) none() bool { return s.attr == "" && s.from == nil }
 
-func parseOrder(e abi.Edit) (*list, *editError) {
-	l := &list{within: -1}
-	args, err := lines(e.A, "by", "lat", "lon", "at", "attr", "as", "dir", "ids")
-	if err != nil {
-		return nil, badArgument("order: %w", err)
-	}
-	switch args["by"] {
-	case "distance":
-		l.by = byDistance
-		err = l.place(args)
-		if err == nil {
-			err = only(args, "by", "lat", "lon", "at")
-		}
-	case "attr":
-		l.by = byAttr
-		err = l.byAttribute(args)
-	case "ids":
-		l.by = byIDs
-		l.ids = map[string]int{}
-		for _, id := range splitSpace(args["ids"]) {
-			if _, ok := l.ids[id]; !ok {
-				l.ids[id] = len(l.ids)
-			}
-		}
-		if len(l.ids) == 0 || len(l.ids) > maxIDs {
-			err = fmt.Errorf("ids: expected 1 to %d ids, found %d", maxIDs, len(l.ids))
-		} else {
-			err = only(args, "by", "ids")
-		}
-	default:
-		err = fmt.Errorf("by: expected distance, attr or ids, found %q", args["by"])
+// An affinity is what a visitor likes of an attribute's values.
+type affinity struct {
+	attr   string
+	values []string // lower case
+	weight []float64
+}
+
+// A list is what order or keep wants of the items of a list.
+type list struct {
+	lat, lon string // attributes; "" if there is no place
+	at       [2]float64
+
+	by     int
+	key    source
+	as     int
+	desc   bool
+	ids    map[string]int
+	likes  []affinity
+	decay  float64 // what each further weight of an item counts of the one before
+	first  int     // 0: all
+	within float64 // kilometres; negative: any
+	filter source
+	in     []string // lower case; the value is one of them; empty: any
+	not    []string // lower case; it is none of them
+	least  float64  // -Inf: any
+	most   float64  // +Inf: any
+	only   map[string]int
+	drop   map[string]int
+
+	items, show *test  // nil: every child; nothing
+	showName    string // of JSON: the member that the distance is written to
+	miles       bool
+}
+
+// Bounds of order and keep.
+const (
+	maxIDs        = 4096 // ids, or values, of one argument
+	maxAffinities = 64   // attributes
+	defaultDecay  = 0.5
+)
+
+func newList() *list {
+	return &list{within: -1, least: math.Inf(-1), most: math.Inf(1), decay: defaultDecay}
+}
+
+func parseOrder(e abi.Edit, k kind) (*list, *editError) {
+	l := newList()
+	var a args
+	err := a.read(e.A)
+	if err == nil {
+		err = l.order(&a, k)
 	}
 	if err == nil {
-		err = l.choice(e.B)
+		err = l.choice(e.B, k)
 	}
 	if err != nil {
 		return nil, badArgument("order: %w", err)
@@ -75,56 +108,106 @@ func parseOrder(e abi.Edit) (*list, *editError) {
 	return l, nil
 }
 
-func (l *list) byAttribute(args map[string]string) error {
-	l.attr = lowerASCII(args["attr"])
-	if !attrName(l.attr) {
-		return fmt.Errorf("attr: %q is no name of an attribute", args["attr"])
+func (l *list) order(a *args, k kind) (err error) {
+	switch by, _ := a.take("by"); by {
+	case "distance":
+		l.by = byDistance
+		err = l.place(a, k)
+	case "attr":
+		l.by = byAttr
+		err = l.byAttribute(a, k)
+	case "ids":
+		l.by = byIDs
+		l.ids, err = idSet(a, "ids")
+		if err == nil && len(l.ids) == 0 {
+			err = fmt.Errorf("ids: expected 1 to %d ids, found none", maxIDs)
+		}
+	case "affinity":
+		l.by = byAffinity
+		err = l.byAffinities(a, k)
+	default:
+		err = fmt.Errorf("by: expected distance, attr, ids or affinity, found %q", by)
 	}
-	switch args["as"] {
+	if err == nil {
+		err = a.rest()
+	}
+	return err
+}
+
+func (l *list) byAttribute(a *args, k kind) (err error) {
+	if l.key, err = k.source(a); err != nil {
+		return err
+	}
+	switch as, _ := a.take("as"); as {
 	case "number":
-		l.number = true
+		l.as = asNumber
+	case "date":
+		l.as = asDate
 	case "", "text":
 	default:
-		return fmt.Errorf("as: expected number or text, found %q", args["as"])
+		return fmt.Errorf("as: expected number, text or date, found %q", as)
 	}
-	switch args["dir"] {
+	switch dir, _ := a.take("dir"); dir {
 	case "desc":
 		l.desc = true
 	case "", "asc":
 	default:
-		return fmt.Errorf("dir: expected asc or desc, found %q", args["dir"])
+		return fmt.Errorf("dir: expected asc or desc, found %q", dir)
 	}
-	return only(args, "by", "attr", "as", "dir")
+	return nil
 }
 
-func parseKeep(e abi.Edit) (*list, *editError) {
-	l := &list{within: -1}
-	args, err := lines(e.A, "first", "within", "lat", "lon", "at")
-	if err != nil {
-		return nil, badArgument("keep: %w", err)
-	}
-	first, hasFirst := args["first"]
-	within, hasWithin := args["within"]
-	if hasFirst {
-		if l.first, err = strconv.Atoi(first); err != nil || l.first < 1 || l.first > 1<<30 {
-			err = fmt.Errorf("first: expected a number from 1, found %q", first)
+// byAffinities reads lines weight.ATTR=VALUE:WEIGHT|VALUE:WEIGHT.
+func (l *list) byAffinities(a *args, k kind) (err error) {
+	if d, ok := a.take("decay"); ok {
+		if l.decay, ok = number([]byte(d)); !ok || l.decay <= 0 || l.decay > 1 {
+			return fmt.Errorf("decay: expected a number above 0, up to 1, found %q", d)
 		}
 	}
-	if hasWithin && err == nil {
-		if l.within, err = strconv.ParseFloat(within, 64); err != nil || !(l.within >= 0) || math.IsInf(l.within, 0) {
-			err = fmt.Errorf("within: expected kilometres, found %q", within)
+	values := 0
+	for i := range a.list[:a.n] {
+		x := &a.list[i]
+		attr, ok := strings.CutPrefix(x.name, "weight.")
+		if !ok {
+			continue
 		}
+		x.taken = true
+		one := affinity{}
+		if one.attr, ok = k.attr(attr); !ok {
+			return fmt.Errorf("%s: %q is no name of an attribute", x.name, attr)
+		}
+		for part := range strings.SplitSeq(x.value, "|") {
+			at := strings.LastIndexByte(part, ':')
+			if at < 0 {
+				return fmt.Errorf("%s: expected VALUE:WEIGHT, found %q", x.name, part)
+			}
+			w, ok := number([]byte(part[at+1:]))
+			if !ok {
+				return fmt.Errorf("%s: expected a number as weight, found %q", x.name, part[at+1:])
+			}
+			one.values = append(one.values, lowerASCII(strings.TrimSpace(part[:at])))
+			one.weight = append(one.weight, w)
+			if values++; values > maxIDs {
+				return fmt.Errorf("%s: at most %d weights", x.name, maxIDs)
+			}
+		}
+		l.likes = append(l.likes, one)
 	}
-	if _, ok := args["at"]; err == nil && (hasWithin || ok) {
-		err = l.place(args)
-	} else if err == nil {
-		err = only(args, "first", "within")
+	if len(l.likes) == 0 || len(l.likes) > maxAffinities {
+		return fmt.Errorf("expected 1 to %d lines weight.ATTR=VALUE:WEIGHT|..., found %d", maxAffinities, len(l.likes))
 	}
-	if err == nil && !hasFirst && !hasWithin {
-		err = fmt.Errorf("expected first or within")
+	return nil
+}
+
+func parseKeep(e abi.Edit, k kind) (*list, *editError) {
+	l := newList()
+	var a args
+	err := a.read(e.A)
+	if err == nil {
+		err = l.keep(&a, k)
 	}
 	if err == nil {
-		err = l.choice(e.B)
+		err = l.choice(e.B, k)
 	}
 	if err != nil {
 		return nil, badArgument("keep: %w", err)
@@ -132,67 +215,246 @@ func parseKeep(e abi.Edit) (*list, *editError) {
 	return l, nil
 }
 
+func (l *list) keep(a *args, k kind) (err error) {
+	if a.n == 0 {
+		return fmt.Errorf("expected first, within, attr, from, ids or drop")
+	}
+	if s, ok := a.take("first"); ok {
+		if l.first, err = strconv.Atoi(s); err != nil || l.first < 1 || l.first > 1<<30 {
+			return fmt.Errorf("first: expected a number from 1, found %q", s)
+		}
+	}
+	s, within := a.take("within")
+	if within {
+		if l.within, err = strconv.ParseFloat(s, 64); err != nil || !(l.within >= 0) || math.IsInf(l.within, 0) {
+			return fmt.Errorf("within: expected kilometres, found %q", s)
+		}
+	}
+	if within || a.has("at") {
+		if err = l.place(a, k); err != nil {
+			return err
+		}
+	}
+	if a.has("attr") || a.has("from") {
+		if err = l.byValue(a, k); err != nil {
+			return err
+		}
+	}
+	if l.only, err = idSet(a, "ids"); err == nil {
+		l.drop, err = idSet(a, "drop")
+	}
+	if err == nil {
+		err = a.rest()
+	}
+	if err == nil && l.first == 0 && !within && l.filter.none() && l.only == nil && l.drop == nil {
+		err = fmt.Errorf("expected first, within, attr, from, ids or drop")
+	}
+	return err
+}
+
+// byValue reads the filter on an attribute.
+func (l *list) byValue(a *args, k kind) (err error) {
+	if l.filter, err = k.source(a); err != nil {
+		return err
+	}
+	in, hasIn := a.take("in")
+	not, hasNot := a.take("not")
+	least, hasLeast := a.take("min")
+	most, hasMost := a.take("max")
+	if !hasIn && !hasNot && !hasLeast && !hasMost {
+		return fmt.Errorf("expected in, not, min or max for the attribute")
+	}
+	if hasIn {
+		l.in = values(in)
+	}
+	if hasNot {
+		l.not = values(not)
+	}
+	if len(l.in) > maxIDs || len(l.not) > maxIDs {
+		return fmt.Errorf("at most %d values in in, or in not", maxIDs)
+	}
+	ok := true
+	if hasLeast {
+		if l.least, ok = number([]byte(least)); !ok {
+			return fmt.Errorf("min: expected a number, found %q", least)
+		}
+	}
+	if hasMost {
+		if l.most, ok = number([]byte(most)); !ok {
+			return fmt.Errorf("max: expected a number, found %q", most)
+		}
+	}
+	return nil
+}
+
+// values splits at bars.
+func values(s string) []string {
+	out := strings.Split(s, "|")
+	for i := range out {
+		out[i] = lowerASCII(strings.TrimSpace(out[i]))
+	}
+	return out
+}
+
 // place reads lat, lon and at.
-func (l *list) place(args map[string]string) error {
-	l.lat, l.lon = lowerASCII(args["lat"]), lowerASCII(args["lon"])
-	if !attrName(l.lat) {
-		return fmt.Errorf("lat: %q is no name of an attribute", args["lat"])
+func (l *list) place(a *args, k kind) error {
+	lat, _ := a.take("lat")
+	lon, _ := a.take("lon")
+	var ok bool
+	if l.lat, ok = k.attr(lat); !ok {
+		return fmt.Errorf("lat: %q is no name of an attribute", lat)
 	}
-	if !attrName(l.lon) {
-		return fmt.Errorf("lon: %q is no name of an attribute", args["lon"])
+	if l.lon, ok = k.attr(lon); !ok {
+		return fmt.Errorf("lon: %q is no name of an attribute", lon)
 	}
-	lat, lon, _ := strings.Cut(args["at"], ",")
-	a, okA := degrees([]byte(lat), 90)
-	o, okO := degrees([]byte(lon), 180)
-	if !okA || !okO {
-		return fmt.Errorf("at: expected LAT,LON in degrees, found %q", args["at"])
+	at, _ := a.take("at")
+	north, east, _ := strings.Cut(at, ",")
+	y, okY := degrees([]byte(north), 90)
+	x, okX := degrees([]byte(east), 180)
+	if !okY || !okX {
+		return fmt.Errorf("at: expected LAT,LON in degrees, found %q", at)
 	}
-	l.at = [2]float64{a, o}
+	l.at = [2]float64{y, x}
 	return nil
 }
 
 // choice reads the second argument: which children take part and what is shown.
-func (l *list) choice(b string) error {
-	args, err := lines(b, "items", "show", "unit")
-	if err != nil {
+func (l *list) choice(b string, k kind) error {
+	if b == "" {
+		return nil
+	}
+	var a args
+	if err := a.read(b); err != nil {
 		return err
 	}
-	if s, ok := args["items"]; ok {
-		c, err := parseCompound(s)
+	if s, ok := a.take("items"); ok {
+		if k == ofJSON {
+			return fmt.Errorf("items: of no use in JSON, where every element takes part")
+		}
+		c, err := parsePlain(s)
 		if err != nil {
 			return fmt.Errorf("items: %w", err)
 		}
-		t := newTest(c)
-		l.items = &t
+		l.items = bareTest(&c, k == ofXML)
 	}
-	if s, ok := args["show"]; ok {
-		c, err := parseCompound(s)
-		if err != nil {
-			return fmt.Errorf("show: %w", err)
-		}
+	if s, ok := a.take("show"); ok {
 		if l.lat == "" {
 			return fmt.Errorf("show: there is no distance to show without lat, lon and at")
 		}
-		t := newTest(c)
-		l.show = &t
+		if k == ofJSON {
+			if s == "" || s[0] == '/' {
+				return fmt.Errorf("show: expected the name of a member, found %q", s)
+			}
+			l.showName = s
+		} else {
+			c, err := parsePlain(s)
+			if err != nil {
+				return fmt.Errorf("show: %w", err)
+			}
+			l.show = bareTest(&c, k == ofXML)
+		}
 	}
-	switch args["unit"] {
+	switch unit, _ := a.take("unit"); unit {
 	case "mi":
 		l.miles = true
 	case "", "km":
 	default:
-		return fmt.Errorf("unit: expected km or mi, found %q", args["unit"])
+		return fmt.Errorf("unit: expected km or mi, found %q", unit)
 	}
-	return nil
+	return a.rest()
 }
 
-// lines reads lines of name=value; each name may stand once.
-func lines(s string, names ...string) (map[string]string, error) {
-	args := map[string]string{}
-	if !clean(s) {
-		return nil, fmt.Errorf("the argument has a NUL or is not UTF-8")
+// parsePlain reads a compound without pseudo-classes: what a start tag alone can answer.
+func parsePlain(s string) (compound, error) {
+	c, err := parseCompound(s)
+	if err == nil && len(c.pseudos) > 0 {
+		err = fmt.Errorf("selector %q: expected no pseudo-class here", s)
 	}
-	for line := range strings.Lines(s) {
+	return c, err
+}
+
+// source reads attr, or from.
+func (k kind) source(a *args) (source, error) {
+	var s source
+	from, ok := a.take("from")
+	if !ok {
+		name, _ := a.take("attr")
+		if s.attr, ok = k.attr(name); !ok {
+			return s, fmt.Errorf("attr: %q is no name of an attribute", name)
+		}
+		return s, nil
+	}
+	if k == ofJSON {
+		return s, fmt.Errorf("from: of no use in JSON: name the member by a pointer in attr")
+	}
+	// The last @ that is not within brackets or quotes stands before the attribute.
+	if at := strings.LastIndexByte(from, '@'); at >= 0 && !strings.ContainsAny(from[at:], `]"')`) {
+		if s.attr, ok = k.attr(strings.TrimSpace(from[at+1:])); !ok {
+			return s, fmt.Errorf("from: %q is no name of an attribute", from[at+1:])
+		}
+		from = from[:at]
+	}
+	c, err := parsePlain(from)
+	if err != nil {
+		return s, fmt.Errorf("from: %w", err)
+	}
+	m, err := compileTargets([][]chain{{{parts: []compound{c}, comb: []combinator{descendant}}}}, k == ofXML)
+	if err != nil {
+		return s, fmt.Errorf("from: %w", err)
+	}
+	s.from = &Plan{matcher: m, maxBuffer: DefaultMaxBuffer, maxTag: DefaultMaxTag, maxDepth: DefaultMaxDepth, edits: []*prepared{{}}}
+	return s, nil
+}
+
+// attr reads the name of an attribute, or of what stands for one.
+func (k kind) attr(s string) (string, bool) {
+	switch k {
+	case ofHTML:
+		s = lowerASCII(s)
+		return s, attrName(s)
+	case ofXML:
+		return s, attrName(s)
+	}
+	return s, s != "" && len(s) <= 1024
+}
+
+func idSet(a *args, name string) (map[string]int, error) {
+	s, ok := a.take(name)
+	if !ok {
+		return nil, nil
+	}
+	ids := map[string]int{}
+	for _, id := range splitSpace(s) {
+		if _, ok := ids[id]; !ok {
+			ids[id] = len(ids)
+		}
+	}
+	if len(ids) > maxIDs || len(ids) == 0 && name != "ids" {
+		return nil, fmt.Errorf("%s: expected 1 to %d ids, found %d", name, maxIDs, len(ids))
+	}
+	return ids, nil
+}
+
+// args are lines of name=value; each name may stand once.
+type args struct {
+	list [maxArgs]arg
+	n    int
+}
+
+type arg struct {
+	name, value string
+	taken       bool
+}
+
+const maxArgs = maxAffinities + 8
+
+func (a *args) read(s string) error {
+	if !clean(s) {
+		return fmt.Errorf("the argument has a NUL or is not UTF-8")
+	}
+	for s != "" {
+		var line string
+		line, s, _ = strings.Cut(s, "\n")
 		line = strings.TrimSpace(line)
 		if line == "" {
 			continue
@@ -200,36 +462,152 @@ func lines(s string, names ...string) (map[string]string, error) {
 		name, value, ok := strings.Cut(line, "=")
 		name = strings.TrimSpace(name)
 		if !ok {
-			return nil, fmt.Errorf("expected name=value, found %q", line)
+			return fmt.Errorf("expected name=value, found %q", line)
 		}
-		if !contains(names, name) {
-			return nil, fmt.Errorf("expected one of %s, found %q", strings.Join(names, ", "), name)
+		if a.has(name) {
+			return fmt.Errorf("%s stands twice", name)
 		}
-		if _, ok := args[name]; ok {
-			return nil, fmt.Errorf("%s stands twice", name)
+		if a.n == maxArgs {
+			return fmt.Errorf("more than %d lines", maxArgs)
 		}
-		args[name] = strings.TrimSpace(value)
+		a.list[a.n] = arg{name: name, value: strings.TrimSpace(value)}
+		a.n++
 	}
-	return args, nil
+	return nil
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
+func (a *args) has(name string) bool {
+	for i := range a.list[:a.n] {
+		if a.list[i].name == name {
 			return true
 		}
 	}
 	return false
 }
 
-// only fails if args has a name that is of no use here.
-func only(args map[string]string, names ...string) error {
-	for name := range args {
-		if !contains(names, name) {
-			return fmt.Errorf("%s is of no use here", name)
+func (a *args) take(name string) (string, bool) {
+	for i := range a.list[:a.n] {
+		if x := &a.list[i]; x.name == name {
+			x.taken = true
+			return x.value, true
+		}
+	}
+	return "", false
+}
+
+// rest fails if something was not taken.
+func (a *args) rest() error {
+	for i := range a.list[:a.n] {
+		if !a.list[i].taken {
+			return fmt.Errorf("%q is of no use here", a.list[i].name)
 		}
 	}
 	return nil
+}
+
+// ranked reads v as what order compares: a number, or false if v is none. As text it is 0 and true.
+func (l *list) ranked(v []byte) (float64, bool) {
+	switch l.as {
+	case asNumber:
+		return number(v)
+	case asDate:
+		return date(v)
+	}
+	return 0, true
+}
+
+// compare orders two items by number and then by text; those without a value come last.
+func (l *list) compare(a, b float64, okA, okB bool, textA, textB []byte) int {
+	if !okA || !okB {
+		switch {
+		case okA:
+			return -1
+		case okB:
+			return 1
+		}
+		return 0
+	}
+	c := cmp.Compare(a, b)
+	if l.by == byAttr && l.as == asText {
+		c = bytes.Compare(textA, textB)
+	}
+	if l.desc {
+		return -c
+	}
+	return c
+}
+
+// liked gathers in ws the weights that value v of attribute likes[i] has.
+func (l *list) liked(i int, v []byte, ws []float64) []float64 {
+	x := &l.likes[i]
+	for j, want := range x.values {
+		if hasPart(v, want) {
+			ws = append(ws, x.weight[j])
+		}
+	}
+	return ws
+}
+
+// score is the decayed sum: the largest weight in whole, of each further one decay times what the one before counted.
+func (l *list) score(ws []float64) float64 {
+	slices.SortFunc(ws, func(a, b float64) int { return cmp.Compare(math.Abs(b), math.Abs(a)) })
+	sum, share := 0.0, 1.0
+	for _, w := range ws {
+		sum += w * share
+		share *= l.decay
+	}
+	return sum
+}
+
+// passes tells whether the filter lets the value through; ok says that there is one.
+func (l *list) passes(v []byte, ok bool) bool {
+	if !ok {
+		return l.in == nil && math.IsInf(l.least, -1) && math.IsInf(l.most, 1)
+	}
+	if l.in != nil && !hasAny(v, l.in) || l.not != nil && hasAny(v, l.not) {
+		return false
+	}
+	if math.IsInf(l.least, -1) && math.IsInf(l.most, 1) {
+		return true
+	}
+	n, isNumber := number(v)
+	return isNumber && n >= l.least && n <= l.most
+}
+
+func hasAny(v []byte, of []string) bool {
+	for _, want := range of {
+		if hasPart(v, want) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasPart tells whether v, or one of its parts between commas, is want, whatever the case of ASCII letters.
+func hasPart(v []byte, want string) bool {
+	if foldEqual(trimSpace(v), want) {
+		return true
+	}
+	for {
+		i := bytes.IndexByte(v, ',')
+		if i < 0 {
+			return foldEqual(trimSpace(v), want)
+		}
+		if foldEqual(trimSpace(v[:i]), want) {
+			return true
+		}
+		v = v[i+1:]
+	}
+}
+
+func trimSpace(v []byte) []byte {
+	for len(v) > 0 && byteClass[v[0]]&cSpace != 0 {
+		v = v[1:]
+	}
+	for len(v) > 0 && byteClass[v[len(v)-1]]&cSpace != 0 {
+		v = v[:len(v)-1]
+	}
+	return v
 }
 
 // degrees reads a latitude or longitude: a plain decimal number within limit.
@@ -240,12 +618,7 @@ func degrees(v []byte, limit float64) (float64, bool) {
 
 // number reads a decimal number of at most 32 bytes, spaces around it aside.
 func number(v []byte) (float64, bool) {
-	for len(v) > 0 && byteClass[v[0]]&cSpace != 0 {
-		v = v[1:]
-	}
-	for len(v) > 0 && byteClass[v[len(v)-1]]&cSpace != 0 {
-		v = v[:len(v)-1]
-	}
+	v = trimSpace(v)
 	if len(v) == 0 || len(v) > 32 {
 		return 0, false
 	}
@@ -256,6 +629,27 @@ func number(v []byte) (float64, bool) {
 	}
 	f, err := strconv.ParseFloat(string(v), 64)
 	return f, err == nil && !math.IsInf(f, 0)
+}
+
+// dateLayouts are RFC 3339 (also of HTML's time element and Atom) and RFC 822 with its later years (RSS 2.0).
+var dateLayouts = [...]string{
+	time.RFC3339, "2006-01-02", "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04Z07:00",
+	time.RFC1123Z, time.RFC1123, "Mon, 2 Jan 2006 15:04:05 -0700", "Mon, 2 Jan 2006 15:04:05 MST", "2 Jan 2006 15:04:05 -0700", "2 Jan 2006 15:04:05 MST", "2 Jan 2006",
+}
+
+// date reads a date, with or without a time, as seconds since 1970.
+func date(v []byte) (float64, bool) {
+	v = trimSpace(v)
+	if len(v) < 8 || len(v) > 40 {
+		return 0, false
+	}
+	s := string(v)
+	for _, layout := range dateLayouts {
+		if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
+			return float64(t.UnixMilli()) / 1000, true
+		}
+	}
+	return 0, false
 }
 
 const kmPerMile = 1.609344

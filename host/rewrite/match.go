@@ -5,10 +5,113 @@ import (
 	"slices"
 )
 
-// match finds the edits that aim at the element that the tag opens: r.hits, in
-// the order in which they were emitted, and r.exit.
+// An answer is what is known of a condition.
+type answer uint8
+
+const (
+	no answer = iota
+	yes
+	wait    // it depends on what has not come yet
+	untold // it cannot be told within the bounds
+)
+
+func answerOf(ok bool) answer {
+	if ok {
+		return yes
+	}
+	return no
+}
+
+// and: what is wrong stays wrong, whatever else is not known.
+func (a answer) and(b answer) answer {
+	switch {
+	case a == no || b == no:
+		return no
+	case a == wait || b == wait:
+		return wait
+	case a == untold || b == untold:
+		return untold
+	}
+	return yes
+}
+
+func (a answer) or(b answer) answer { return a.not().and(b.not()).not() }
+
+func (a answer) not() answer {
+	switch a {
+	case no:
+		return yes
+	case yes:
+		return no
+	}
+	return a
+}
+
+// siblings is what selectors need to know of what came before among the
+// children of each open element, and of the element at hand.
+type siblings struct {
+	levels  []level     // by depth
+	sibs    []uint64    // by depth: steps of the child before, then of all children so far
+	counted []int32     // by depth: for each of matcher.counters, how many children met it
+	kinds   []kindCount // by depth
+	zeros   []uint64
+	subBits []uint64 // routes of matcher.subs that the element at hand is the subject of
+	met     uint64   // matcher.counters that it meets
+	lost    []int32  // edits that cannot be decided for it
+	asked   bool     // it cannot be told yet which edits aim at it
+	began   bool     // the body has begun
+}
+
+func (s *siblings) reset(p *Plan) {
+	s.levels, s.sibs, s.counted, s.kinds = s.levels[:0], s.sibs[:0], s.counted[:0], s.kinds[:0]
+	s.zeros, s.subBits = zeroed(s.zeros, 2*p.words), zeroed(s.subBits, (p.subs+63)/64)
+	s.lost, s.asked, s.began = s.lost[:0], false, false
+}
+
+// seek finds the edits that aim at the element that the tag opens: r.hits, in
+// the order in which they were emitted, and r.exit. It changes nothing that it would
+// find changed when it is called again for the same tag, and it returns false
+// if it has to be, because the answer lies ahead.
+func (r *Rewriter) seek(b []byte, t *tag) bool {
+	r.hits, r.exit, r.lost = r.hits[:0], -1, r.lost[:0]
+	clear(r.step)
+	m := r.plan.matcher
+	if m.counts || m.siblings {
+		r.level(t)
+	}
+	if !t.live {
+		return true
+	}
+	r.asked = false
+	if len(m.subTests) > 0 {
+		clear(r.subBits)
+		for _, i := range m.subTests {
+			r.try(b, t, i)
+		}
+	}
+	r.met = 0
+	for i := range m.counters {
+		if r.full(b, t, &m.counters[i]) == yes {
+			r.met |= 1 << i
+		}
+	}
+	if r.outline != nil {
+		return true
+	}
+	r.match(b, t)
+	if r.asked {
+		return false
+	}
+	for _, h := range r.lost {
+		if !slices.Contains(r.hits, h) {
+			r.not(h, WhyBuffer)
+		}
+	}
+	return true
+}
+
 func (r *Rewriter) match(b []byte, t *tag) {
-	p := r.plan
+	p := r.plan.matcher
 	if p.hasID && r.text.id >= 0 {
 		if id, ok := p.byID[string(r.text.value(b, r.text.id))]; ok && !r.idSeen[id] {
 			r.exit = id
@@ -65,30 +168,215 @@ func (r *Rewriter) try(b []byte, t *tag, i int32) {
 	if !x.meets(b, &r.text, t.key, t.name) {
 		return
 	}
-	w := r.plan.words
+	for j := range x.conds {
+		if c := &x.conds[j]; !c.late && r.cond(b, t, c) == no {
+			return
+		}
+	}
+	late := yes
+	settled := !x.late
 	for j := range x.uses {
 		u := &x.uses[j]
 		rt := &r.plan.routes[u.route]
-		if rt.exit >= 0 && r.idDone[rt.exit] {
+		if rt.exit >= 0 && r.idDone[rt.exit] || u.prev >= 0 && !r.stands(t, u) {
 			continue
 		}
-		if u.prev >= 0 {
-			if t.n == 0 {
-				continue
-			}
-			at := (t.n - 1) * 2 * w
-			if !u.child {
-				at += w
-			}
-			if r.steps[at+int(u.prev>>6)]&(1<<(u.prev&63)) == 0 {
-				continue
+		if !settled { // only now: a question costs a look ahead
+			settled = true
+			for k := range x.conds {
+				if c := &x.conds[k]; c.late {
+					late = late.and(r.cond(b, t, c))
+				}
 			}
 		}
-		if u.step >= 0 {
+		switch {
+		case late == no:
+			return
+		case late == wait:
+			r.asked = true
+			return
+		case late == untold:
+			r.lost = append(r.lost, rt.edits...)
+		case u.step >= 0:
 			r.step[u.step>>6] |= 1 << (u.step & 63)
-			continue
+		case rt.sub >= 0:
+			r.subBits[rt.sub>>6] |= 1 << (rt.sub & 63)
+		default:
+			r.hits = append(r.hits, rt.edits...)
 		}
-		r.hits = append(r.hits, rt.edits...)
+	}
+}
+
+// stands tells whether the element that u's combinator points at has step u.prev.
+func (r *Rewriter) stands(t *tag, u *use) bool {
+	w := r.plan.words
+	word, bit := int(u.prev>>6), uint64(1)<<(u.prev&63)
+	switch u.comb {
+	case nextTo:
+		return r.sibs[t.n*2*w+word]&bit != 0
+	case after:
+		return r.sibs[(t.n*2+1)*w+word]&bit != 0
+	}
+	if t.n == 0 {
+		return false
+	}
+	at := (t.n - 1) * 2 * w
+	if u.comb == descendant {
+		at += w
+	}
+	return r.steps[at+word]&bit != 0
+}
+
+// full answers for a compound with its pseudo-classes.
+func (r *Rewriter) full(b []byte, t *tag, x *test) answer {
+	if !x.meets(b, &r.text, t.key, t.name) {
+		return no
+	}
+	a := yes
+	for i := range x.conds {
+		if a = a.and(r.cond(b, t, &x.conds[i])); a == no {
+			return no
+		}
+	}
+	return a
+}
+
+// cond answers for one pseudo-class of the element that the tag opens.
+func (r *Rewriter) cond(b []byte, t *tag, c *cond) answer {
+	switch c.kind {
+	case pseudoIs, pseudoNot:
+		a := no
+		for i := range c.alts {
+			x := &c.alts[i]
+			if x.test != nil {
+				a = a.or(r.full(b, t, x.test))
+			} else {
+				a = a.or(answerOf(r.subBits[x.sub>>6]&(1<<(x.sub&63)) != 0))
+			}
+		}
+		if c.kind == pseudoNot {
+			return a.not()
+		}
+		return a
+	case pseudoRoot:
+		return answerOf(t.n == 0 && (r.plan.xml || t.key == keyHTML))
+	case pseudoNth:
+		if c.counter < 0 {
+			return answerOf(nth(c.a, c.b, int(r.levels[t.n].count)+1))
+		}
+		if r.met&(1<<c.counter) == 0 {
+			return no
+		}
+		return answerOf(nth(c.a, c.b, int(r.counted[t.n*len(r.plan.counters)+int(c.counter)])+1))
+	case pseudoNthType:
+		return answerOf(nth(c.a, c.b, r.kindCount(t)+1))
+	}
+	return r.ahead.answer(c)
+}
+
+// nth tells whether i is a*n+b for a whole n from 0 on.
+func nth(a, b, i int) bool {
+	if a == 0 {
+		return i == b
+	}
+	d := i - b
+	return d%a == 0 && d/a >= 0
+}
+
+// A level is what is known of the children so far of an open element.
+type level struct{ count int32 }
+
+// A kindCount counts the children of one type of the open element above depth.
+type kindCount struct {
+	depth, count int32
+	key          uint64
+	last         int32 // in a lookahead: its node, or -1
+}
+
+// maxKinds bounds the types that are told apart among the children of open elements.
+const maxKinds = 2048
+
+// level readies what counts the siblings of the element that the tag opens.
+func (r *Rewriter) level(t *tag) {
+	m := r.plan.matcher
+	for len(r.levels) <= t.n+1 {
+		r.levels = append(r.levels, level{})
+		r.sibs = append(r.sibs, r.zeros...)
+		for range m.counters {
+			r.counted = append(r.counted, 0)
+		}
+	}
+	for n := len(r.kinds); n > 0 && int(r.kinds[n-1].depth) > t.n; n-- {
+		r.kinds = r.kinds[:n-1]
+	}
+	// What comes before body, written or not, is of head.
+	if !m.xml && !r.began && !r.seenBody && t.flags&fHeadPart == 0 && t.key != keyHTML {
+		r.began = true
+		if t.key != keyBody && (t.n == 0 || t.n == 1 && r.stack[0].key == keyHTML) {
+			r.clearLevel(t.n)
+		}
+	}
+}
+
+func (r *Rewriter) clearLevel(n int) {
+	r.levels[n] = level{}
+	w := 2 * r.plan.words
+	clear(r.sibs[n*w : (n+1)*w])
+	k := len(r.plan.counters)
+	clear(r.counted[n*k : (n+1)*k])
+	for i := len(r.kinds); i > 0 && int(r.kinds[i-1].depth) >= n; i-- {
+		r.kinds = r.kinds[:i-1]
+	}
+}
+
+func (r *Rewriter) kind(t *tag) *kindCount {
+	for i := len(r.kinds) - 1; i >= 0 && int(r.kinds[i].depth) == t.n; i-- {
+		if r.kinds[i].key == t.key {
+			return &r.kinds[i]
+		}
+	}
+	return nil
+}
+
+func (r *Rewriter) kindCount(t *tag) int {
+	if k := r.kind(t); k != nil {
+		return int(k.count)
+	}
+	return 0
+}
+
+// enter counts the element that the tag opens. It comes before push.
+func (r *Rewriter) enter(t *tag) {
+	m := r.plan.matcher
+	if m.counts || m.siblings {
+		r.levels[t.n].count++
+		if w := m.words; m.siblings && w > 0 {
+			prev := r.sibs[t.n*2*w:]
+			for i, s := range r.step {
+				prev[i] = s
+				prev[w+i] |= s
+			}
+		}
+		for i := range m.counters {
+			if r.met&(1<<i) != 0 {
+				r.counted[t.n*len(m.counters)+i]++
+			}
+		}
+		if m.kinds {
+			if k := r.kind(t); k != nil {
+				k.count++
+			} else if len(r.kinds) < maxKinds {
+				r.kinds = append(r.kinds, kindCount{int32(t.n), 1, t.key, -1})
+			}
+		}
+		if !t.void {
+			r.clearLevel(t.n + 1)
+		}
+	}
+	if r.outline != nil {
+		r.outline.open(r, t)
+	} else {
+		r.ahead.node++
 	}
 }
 

@@ -35,7 +35,7 @@ func oracleEdit(t testing.TB, page string, edits []abi.Edit) string {
 	}
 	o := &oracle{hits: map[*nethtml.Node][]int{}, beside: beside{map[*nethtml.Node][]string{}, map[*nethtml.Node][]string{}}}
 	for i, e := range edits {
-		p, bad := prepare(e, true)
+		p, bad := new(Compiler).prepare(e, HTML, UTF8)
 		if bad != nil {
 			t.Fatal(bad)
 		}
@@ -193,8 +193,8 @@ func (o *oracle) plan(n *nethtml.Node, order, keep *prepared) func() {
 				}
 				f.num = float64(at)
 			case byAttr:
-				f.text, f.has = attrOf(c, l.attr)
-				if l.number && f.has {
+				f.text, f.has = attrOf(c, l.key.attr)
+				if l.as == asNumber && f.has {
 					var err error
 					f.num, err = strconv.ParseFloat(f.text, 64)
 					f.has = err == nil
@@ -243,7 +243,7 @@ func (o *oracle) plan(n *nethtml.Node, order, keep *prepared) func() {
 					return 0
 				}
 				c := cmp.Compare(x.num, y.num)
-				if order.list.by == byAttr && !order.list.number {
+				if order.list.by == byAttr && order.list.as != asNumber {
 					c = strings.Compare(x.text, y.text)
 				}
 				if order.list.desc {
@@ -476,7 +476,7 @@ func TestOracle(t *testing.T) {
 
 func oracleAgrees(t *testing.T, page string, edits []abi.Edit) (out string, rep Report, ok bool) {
 	t.Helper()
-	got, rep := rewriteAt(t, compile(t, Options{UTF8: true}, edits...), page)
+	got, rep := rewriteAt(t, compile(t, Options{Charset: UTF8}, edits...), page)
 	if rep.Stopped != 0 {
 		t.Errorf("stopped: %v\n%s", rep.Stopped, page)
 		return got, rep, false

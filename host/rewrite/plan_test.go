@@ -18,7 +18,10 @@ func TestCheck(t *testing.T) {
 	}{
 		{edit(abi.OpText, "p", "x"), abi.Accepted},
 		{edit(abi.OpText, "p"), abi.Accepted},
-		{edit(abi.OpText, "p", "x", "html"), abi.RefusedUnsupported},
+		{edit(abi.OpText, "p", "x", "html"), abi.RefusedArgument},
+		{edit(abi.OpBefore, "p", "<b>x</b>", "html"), abi.Accepted},
+		{edit(abi.OpBefore, "p", "<b>x", "html"), abi.RefusedArgument},
+		{edit(abi.OpBefore, "p", "x", "HTML"), abi.RefusedArgument},
 		{edit(abi.OpText, "p", "x", "y"), abi.RefusedArgument},
 		{edit(abi.OpText, "p", "a\x00"), abi.RefusedArgument},
 		{edit(abi.OpBefore, "p", "a\xff"), abi.RefusedArgument},
@@ -26,10 +29,15 @@ func TestCheck(t *testing.T) {
 		{edit(abi.OpText, ""), abi.RefusedTarget},
 		{edit(0, "p"), abi.RefusedUnknownOp},
 		{edit(99, "p"), abi.RefusedUnknownOp},
-		{edit(abi.OpHTML, "p"), abi.RefusedUnsupported},
-		{edit(abi.OpReplace, "p"), abi.RefusedUnsupported},
-		{edit(abi.OpUnwrap, "p"), abi.RefusedUnsupported},
-		{edit(abi.OpFill, "p"), abi.RefusedUnsupported},
+		{edit(abi.OpHTML, "p", "<i>a</i>"), abi.Accepted},
+		{edit(abi.OpHTML, "p", "<script>a</script>"), abi.RefusedArgument},
+		{edit(abi.OpHTML, "p", "a", "html"), abi.Accepted},
+		{edit(abi.OpReplace, "p", "<i>a</i>"), abi.Accepted},
+		{edit(abi.OpReplace, "p", "</p>", "html"), abi.RefusedArgument},
+		{edit(abi.OpUnwrap, "p"), abi.Accepted},
+		{edit(abi.OpUnwrap, "p", "x"), abi.RefusedArgument},
+		{edit(abi.OpFill, "ul", "name=a"), abi.Accepted},
+		{edit(abi.OpFill, "ul", "a"), abi.RefusedArgument},
 		{edit(abi.OpSetHeader, "p"), abi.RefusedUnsupported},
 		{edit(abi.OpAttr, "p", "title", "x"), abi.Accepted},
 		{edit(abi.OpAttr, "p", "Data-X.y:z_1", "x"), abi.Accepted},
@@ -43,6 +51,9 @@ func TestCheck(t *testing.T) {
 		{edit(abi.OpAttr, "p", "SRCDOC", "x"), abi.RefusedArgument},
 		{edit(abi.OpAttr, "p", "title", "\x00"), abi.RefusedArgument},
 		{edit(abi.OpUnsetAttr, "p", "onclick"), abi.Accepted},
+		{edit(abi.OpUnsetAttr, "p", "integrity"), abi.RefusedArgument},
+		{edit(abi.OpUnsetAttr, "p", "sandbox"), abi.RefusedArgument},
+		{edit(abi.OpAttr, "p", "Nonce", "x"), abi.RefusedArgument},
 		{edit(abi.OpUnsetAttr, "p", "a>"), abi.RefusedArgument},
 		{edit(abi.OpUnsetAttr, "p", "a", "b"), abi.RefusedArgument},
 		{edit(abi.OpAddClass, "p", "a"), abi.Accepted},
@@ -62,7 +73,19 @@ func TestCheck(t *testing.T) {
 		{edit(abi.OpOrder, "ul", "by=distance\nlat=a\nlon=b\nat=NaN,2"), abi.RefusedArgument},
 		{edit(abi.OpOrder, "ul", "by=distance\nlat=a\nlon=b\nat=1"), abi.RefusedArgument},
 		{edit(abi.OpOrder, "ul", "by=distance\nlat=a b\nlon=b\nat=1,1"), abi.RefusedArgument},
-		{edit(abi.OpOrder, "ul", "by=attr\nattr=x\nas=date"), abi.RefusedArgument},
+		{edit(abi.OpOrder, "ul", "by=attr\nattr=x\nas=date"), abi.Accepted},
+		{edit(abi.OpOrder, "ul", "by=attr\nattr=x\nas=time"), abi.RefusedArgument},
+		{edit(abi.OpOrder, "ul", "by=attr\nfrom=time.a[b='@c']@datetime\nas=date"), abi.Accepted},
+		{edit(abi.OpOrder, "ul", "by=attr\nfrom=time"), abi.Accepted},
+		{edit(abi.OpOrder, "ul", "by=attr\nfrom=a b"), abi.RefusedArgument},
+		{edit(abi.OpOrder, "ul", "by=attr\nfrom=a:has(b)"), abi.RefusedArgument},
+		{edit(abi.OpOrder, "ul", "by=attr\nfrom=a\nattr=b"), abi.RefusedArgument},
+		{edit(abi.OpOrder, "ul", "by=affinity"), abi.RefusedArgument},
+		{edit(abi.OpOrder, "ul", "by=affinity\nweight.data-finish=brushed nickel:0.8|black:0.25\nweight.data-b=x:-1\ndecay=0.5"), abi.Accepted},
+		{edit(abi.OpOrder, "ul", "by=affinity\nweight.data-finish=black"), abi.RefusedArgument},
+		{edit(abi.OpOrder, "ul", "by=affinity\nweight.data-finish=black:x"), abi.RefusedArgument},
+		{edit(abi.OpOrder, "ul", "by=affinity\nweight.=black:1"), abi.RefusedArgument},
+		{edit(abi.OpOrder, "ul", "by=affinity\nweight.a=black:1\ndecay=2"), abi.RefusedArgument},
 		{edit(abi.OpOrder, "ul", "by=attr\nattr=x\ndir=up"), abi.RefusedArgument},
 		{edit(abi.OpOrder, "ul", "by=attr"), abi.RefusedArgument},
 		{edit(abi.OpOrder, "ul", "by=attr\nattr=x", "show=b"), abi.RefusedArgument},
@@ -73,6 +96,14 @@ func TestCheck(t *testing.T) {
 		{edit(abi.OpKeep, "ul", "first=3\nwithin=2.5\nlat=a\nlon=b\nat=1,2"), abi.Accepted},
 		{edit(abi.OpKeep, "ul", "within=2.5"), abi.RefusedArgument},
 		{edit(abi.OpKeep, "ul", "within=-1\nlat=a\nlon=b\nat=1,2"), abi.RefusedArgument},
+		{edit(abi.OpKeep, "ul", "attr=data-kind\nin=a|b\nnot=c"), abi.Accepted},
+		{edit(abi.OpKeep, "ul", "attr=data-price\nmin=1\nmax=9.5"), abi.Accepted},
+		{edit(abi.OpKeep, "ul", "attr=data-price\nmin=x"), abi.RefusedArgument},
+		{edit(abi.OpKeep, "ul", "attr=data-price"), abi.RefusedArgument},
+		{edit(abi.OpKeep, "ul", "in=a"), abi.RefusedArgument},
+		{edit(abi.OpKeep, "ul", "ids=a b"), abi.Accepted},
+		{edit(abi.OpKeep, "ul", "drop=a b\nfirst=2"), abi.Accepted},
+		{edit(abi.OpKeep, "ul", "drop="), abi.RefusedArgument},
 		{edit(abi.OpKeep, "ul", "first=0"), abi.RefusedArgument},
 		{edit(abi.OpKeep, "ul", "first=x"), abi.RefusedArgument},
 		{edit(abi.OpKeep, "ul", "lat=a\nlon=b\nat=1,2"), abi.RefusedArgument},
@@ -124,7 +155,7 @@ func TestCharset(t *testing.T) {
 	if want := "\xe9<b title=\"&#252;\">&#233;&#65533;&#8364;&#128512;</b>\xe9"; got != want {
 		t.Error(got)
 	}
-	got, _ = rewriteAt(t, compile(t, Options{UTF8: true}, edits...), "<b>x</b>")
+	got, _ = rewriteAt(t, compile(t, Options{Charset: UTF8}, edits...), "<b>x</b>")
 	if want := "<b title=\"ü\">é\u0085€😀</b>"; got != want {
 		t.Error(got)
 	}
@@ -192,7 +223,7 @@ func TestReuse(t *testing.T) {
 func TestNoAllocations(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(8, 8))
 	page := []byte(strings.ReplaceAll(randomPage(rnd, 30<<10), "&amp;d", "") + cities)
-	p := compile(t, Options{UTF8: true, Tail: []byte("tail")},
+	p := compile(t, Options{Charset: UTF8, Tail: []byte("tail")},
 		edit(abi.OpOrder, "ul, ol", near, "show=.d"), edit(abi.OpKeep, "ul", "first=3"), edit(abi.OpText, "span", "x"), edit(abi.OpAppend, "li b", "y"),
 		edit(abi.OpAttr, "a", "title", "z"), edit(abi.OpAddClass, ".c1", "q"), edit(abi.OpRemove, "#n3"), edit(abi.OpOrder, "dl", "by=attr\nattr=title"))
 	r := New(p, discard{})

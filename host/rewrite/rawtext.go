@@ -19,7 +19,7 @@ func (r *Rewriter) rawText(b []byte, i int) int {
 			continue
 		}
 		switch r.named(b, s+2, r.raw) {
-		case maybe:
+		case wait:
 			return r.wait(s, false)
 		case yes:
 			if tagFlags(r.raw)&fRCDATA != 0 {
@@ -31,23 +31,17 @@ func (r *Rewriter) rawText(b []byte, i int) int {
 	}
 }
 
-const (
-	no = iota
-	maybe
-	yes
-)
-
 // maxRawName is the length of the longest name that named looks for.
 const maxRawName = 8
 
-// named tells whether the tag name at b[i] is that of key; maybe, if b ends too early.
-func (r *Rewriter) named(b []byte, i int, key uint64) int {
+// named tells whether the tag name at b[i] is that of key; wait, if b ends too early.
+func (r *Rewriter) named(b []byte, i int, key uint64) answer {
 	k, end := nameKey(b[:min(len(b), i+maxRawName+1)], i)
 	if end-i > maxRawName {
 		return no
 	}
 	if end == len(b) {
-		return maybe
+		return wait
 	}
 	if k == key {
 		return yes
@@ -112,7 +106,7 @@ func (r *Rewriter) scriptTag(b []byte, s int) int {
 		return s + n
 	case c == '/':
 		switch r.named(b, s+2, keyScript) {
-		case maybe:
+		case wait:
 			return r.wait(s, false)
 		case yes:
 			if r.sub != scDouble {
@@ -123,7 +117,7 @@ func (r *Rewriter) scriptTag(b []byte, s int) int {
 		}
 	case byteClass[c]&cAlpha != 0 && r.sub == scEscaped:
 		switch r.named(b, s+1, keyScript) {
-		case maybe:
+		case wait:
 			return r.wait(s, false)
 		case yes:
 			r.sub = scDouble

@@ -13,6 +13,9 @@ const (
 	WhyStopped                      // editing stopped before the element ended
 	WhyTag                          // a tag is longer than MaxTag
 	WhyDepth                        // more open elements than MaxDepth
+	WhyUnsafe                       // it would load or run code there, or take away what guards
+	WhyIntegrity                    // a hash or the integrity attribute covers what it would change
+	WhyPattern                      // there is nothing that fill could repeat
 	WhyAmbiguous                    // parsers do not agree on what the page means there
 )
 
@@ -36,6 +39,12 @@ func (y Reason) String() string {
 		return "a tag is too long"
 	case WhyDepth:
 		return "elements are nested too deep"
+	case WhyUnsafe:
+		return "it would load or run code there, or take away what guards"
+	case WhyIntegrity:
+		return "a hash or the integrity attribute covers what it would change"
+	case WhyPattern:
+		return "there is nothing to repeat"
 	case WhyAmbiguous:
 		return "parsers do not agree on what the page means there"
 	}
@@ -74,7 +83,7 @@ func (r *Rewriter) Report() Report {
 
 type report struct {
 	applied  []int
-	why      []uint16 // for each edit, a set of reasons
+	why      []uint32 // for each edit, a set of reasons
 	list     []NotApplied
 	buffered int
 	stopped  Reason

@@ -135,7 +135,7 @@ var cases = []struct {
 func TestCases(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got, rep := rewriteAt(t, compile(t, Options{UTF8: true}, c.edits...), c.in)
+			got, rep := rewriteAt(t, compile(t, Options{Charset: UTF8}, c.edits...), c.in)
 			if got != c.out {
 				t.Errorf("got  %s\nwant %s\nreport %+v", got, c.out, rep)
 			}
@@ -146,7 +146,7 @@ func TestCases(t *testing.T) {
 // Every case, cut at each place, and into single bytes.
 func TestCutEverywhere(t *testing.T) {
 	for _, c := range cases {
-		p := compile(t, Options{UTF8: true}, c.edits...)
+		p := compile(t, Options{Charset: UTF8}, c.edits...)
 		whole, rep := rewriteAt(t, p, c.in)
 		want := fmt.Sprint(rep)
 		check := func(cuts ...int) {

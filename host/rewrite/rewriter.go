@@ -50,6 +50,11 @@ type Rewriter struct {
 	tree
 	editing
 	report
+	siblings
+	ahead   ahead
+	outline *outline // of which this is the Rewriter, or nil
+	trial   *trial   // of which this is the Rewriter, or nil
+	tried   *trial   // to try markup in
 	extract *extract // for Extract only
 }
 
@@ -69,7 +74,9 @@ func (r *Rewriter) Reset(p *Plan, w io.Writer) {
 	r.initial, r.quirks = true, true
 	r.tree.reset()
 	r.editing.reset(p)
+	r.siblings.reset(p)
 	r.report.reset(p)
+	r.ahead.on, r.extract = false, nil
 	if p.idle {
 		r.mode = inPass
 	}
@@ -78,25 +85,43 @@ func (r *Rewriter) Reset(p *Plan, w io.Writer) {
 // Write takes the next bytes of the page, cut anywhere. It keeps no reference
 // to b. It never fails but with the error of the writer beneath.
 func (r *Rewriter) Write(b []byte) (int, error) {
-	n := len(b)
-	for len(b) > 0 && len(r.carry) > 0 {
-		b = r.feed(b)
-	}
-	if len(b) > 0 {
-		if done := r.run(b); done < len(b) {
-			r.keep(b[done:])
-		}
+	if r.ahead.on {
+		r.ahead.buf = append(r.ahead.buf, b...)
+		r.pump()
+	} else {
+		r.take(b)
 	}
 	r.flushOut()
 	if r.err != nil {
 		return 0, r.err
 	}
-	return n, nil
+	return len(b), nil
+}
+
+func (r *Rewriter) take(b []byte) {
+	r.asked = false
+	for len(b) > 0 && len(r.carry) > 0 {
+		b = r.feed(b)
+		if r.asked {
+			r.lookAhead(r.carry, b)
+			return
+		}
+	}
+	if len(b) == 0 {
+		return
+	}
+	switch done := r.run(b); {
+	case r.asked:
+		r.lookAhead(b[done:], nil)
+	case done < len(b):
+		r.keep(b[done:])
+	}
 }
 
 // Close ends the page: what was waiting goes out, elements that are still open
 // end, and the tail is added. It does not close the writer beneath.
 func (r *Rewriter) Close() error {
+	r.endAhead()
 	clean := r.mode == inData && len(r.carry) == 0
 	hidden := r.hidesTail()
 	r.e = 0
@@ -114,7 +139,7 @@ func (r *Rewriter) Close() error {
 		switch {
 		case r.stopped != 0:
 			r.tailWhy = WhyStopped
-		case r.plan.idle, clean && !hidden:
+		case r.plan.idle, r.done, clean && !hidden:
 			r.emit(tail)
 		case clean:
 			r.tailWhy = WhyPlace
@@ -168,7 +193,9 @@ func (r *Rewriter) checkTag() {
 	if len(r.carry) > r.plan.maxTag {
 		r.e = 0
 		r.stop(r.carry, 0, WhyTag)
-		r.put(r.carry)
+		if !r.muted {
+			r.put(r.carry)
+		}
 		r.carry = r.carry[:0]
 		r.carryTag = false
 	}

@@ -165,8 +165,11 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 		return r.wait(s, true)
 	}
 	t := tag{s: s, p: p, key: k, name: b[s+1 : p], flags: tagFlags(k)}
+	if r.outline != nil {
+		r.outline.at = r.outline.base + s
+	}
 	input := k == keyInput && r.framesOK
-	live := !r.done && r.templates == 0
+	live := !r.done && r.templates == 0 && r.codes == 0
 	t.read = live && (r.plan.anyTag || r.plan.tagBits[tagHash(k)] || len(r.frames) > 0) ||
 		k == keySVG || k == keyMath || input || len(r.stack) > 0 && r.stack[len(r.stack)-1].flags&fForeign != 0
 	switch {
@@ -199,6 +202,9 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	case ambiguous:
 		return r.stop(b, s, WhyAmbiguous)
 	case ignored:
+		if r.trial != nil {
+			r.trial.bad = true
+		}
 		if t.n < len(r.stack) {
 			r.popTo(b, t.n, s, false, false)
 		}
@@ -207,10 +213,14 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	if !t.void && t.n >= r.plan.maxDepth {
 		return r.stop(b, s, WhyDepth)
 	}
-	r.noteSeen(&t)
 	// What is left out may end with this tag.
-	heard := !r.muted || t.n <= r.muteDepth || t.ghost == r.muteDepth
-	r.edit(b, &t, live && heard && t.read && !r.text.overflow)
+	heard := !r.muted || t.n <= r.muteDepth || t.ghost == r.muteDepth || r.outline != nil
+	t.live = live && heard && t.read && !r.text.overflow
+	if !r.seek(b, &t) {
+		return r.ask(s)
+	}
+	r.noteSeen(&t)
+	r.edit(b, &t)
 	if r.leaveEarly() {
 		return t.end
 	}
@@ -261,6 +271,9 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 		r.watch(b, s, p, end, nil, opens)
 	}
 	r.initial = false
+	if r.outline != nil {
+		r.outline.at = r.outline.base + s
+	}
 	if !r.seenBody || r.framesOK {
 		r.noteEarlyEnd(k)
 	}
@@ -274,6 +287,9 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 		return end
 	}
 	c := r.closes(k, b[i:p])
+	if r.trial != nil && !c.hit {
+		r.trial.bad = true
+	}
 	if c.ghost >= 0 {
 		r.makeGhost(b, c.ghost, s, end)
 	}

@@ -51,6 +51,7 @@ const (
 	fRubyOpen                     // ruby
 	fRtc                          // rtc
 	fPending                      // something is to be done at its end
+	fCode                         // a script or style that is not HTML's: elements may stand in it
 )
 
 const fForeign = fSVG | fMath
@@ -62,6 +63,13 @@ const fStructure = fClosesP | fLi | fDd | fCell | fRow | fRowGroup | fTable | fT
 // Names that code refers to.
 var (
 	keyA          = nameKeyOf("a")
+	keyApplet     = nameKeyOf("applet")
+	keyBase       = nameKeyOf("base")
+	keyEmbed      = nameKeyOf("embed")
+	keyLink       = nameKeyOf("link")
+	keyMeta       = nameKeyOf("meta")
+	keyObject     = nameKeyOf("object")
+	keyParam      = nameKeyOf("param")
 	keyAnnotation = nameKeyOf("annotation-xml")
 	keyBody       = nameKeyOf("body")
 	keyBr         = nameKeyOf("br")
@@ -74,6 +82,7 @@ var (
 	keyHead       = nameKeyOf("head")
 	keyHr         = nameKeyOf("hr")
 	keyHTML       = nameKeyOf("html")
+	keyIframe     = nameKeyOf("iframe")
 	keyImage      = nameKeyOf("image")
 	keyImg        = nameKeyOf("img")
 	keyInput      = nameKeyOf("input")

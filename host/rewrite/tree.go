@@ -17,6 +17,7 @@ type tree struct {
 	pOpen     int
 	selects   int
 	templates int
+	codes     int // scripts and styles that are not HTML's
 	formOpen  bool
 	seenHTML  bool  // here and below: written down, or taken to be there
 	seenHead  bool  //
@@ -48,6 +49,7 @@ type tag struct {
 	flags     flags
 	name      []byte // as written
 	read      bool   // its attributes have been read
+	live      bool   // edits may aim at it
 	hidden    bool   // an input that is not to be seen; told only while framesOK
 	void      bool
 	n         int // open elements that stay open
@@ -91,13 +93,18 @@ func (r *Rewriter) furthestBlock(i int) int {
 
 // push opens an element.
 func (r *Rewriter) push(t *tag) {
+	if (t.flags&fForeign != 0 || r.plan.xml) && r.code(t) {
+		t.flags |= fCode
+	}
 	e := element{key: t.key, flags: t.flags, name: int32(len(r.names))}
 	if t.key&longKey != 0 {
 		r.names = append(r.names, t.name...)
 		e.nameLen = int32(len(t.name))
 	}
-	if t.flags&(fP|fSelect|fTemplate) != 0 {
+	if t.flags&(fP|fSelect|fTemplate|fCode) != 0 {
 		switch {
+		case t.flags&fCode != 0:
+			r.codes++
 		case t.flags&fP != 0:
 			r.pOpen++
 		case t.flags&fSelect != 0:
@@ -217,10 +224,18 @@ func (r *Rewriter) truncate(n int) {
 	if r.extract != nil {
 		r.extract.close(n)
 	}
+	if r.outline != nil {
+		r.outline.close(n, len(r.stack))
+	}
+	if r.trial != nil && n < r.trial.base {
+		r.trial.bad = true
+	}
 	for i := len(r.stack) - 1; i >= n; i-- {
 		e := &r.stack[i]
-		if e.flags&(fP|fSelect|fTemplate) != 0 {
+		if e.flags&(fP|fSelect|fTemplate|fCode) != 0 {
 			switch {
+			case e.flags&fCode != 0:
+				r.codes--
 			case e.flags&fP != 0:
 				r.pOpen--
 			case e.flags&fSelect != 0:

@@ -184,7 +184,7 @@ func TestPage(t *testing.T) {
 		}
 		edits = append(edits, x.edits...)
 	}
-	plan, err := rewrite.Compile(edits, rewrite.Options{UTF8: true})
+	plan, err := rewrite.Compile(edits, rewrite.Options{Charset: rewrite.UTF8})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,134 @@
+package rewrite
+
+import "bytes"
+
+// lookWithin reads the values that order and keep want of elements within the children.
+func (r *Rewriter) lookWithin(f *frame) {
+	if f.order >= 0 {
+		l := r.plan.edits[f.order].list
+		if l.by == byAttr && l.key.from != nil {
+			for i := range r.children[f.from:] {
+				c := &r.children[f.from+i]
+				if v, ok := r.valueWithin(c, &l.key); c.item && ok {
+					r.rankBy(l, c, v)
+				}
+			}
+		}
+	}
+	if f.keep >= 0 {
+		l := r.plan.edits[f.keep].list
+		if l.filter.from != nil {
+			for i := range r.children[f.from:] {
+				c := &r.children[f.from+i]
+				if c.kept && c.passes {
+					c.passes = l.passes(r.valueWithin(c, &l.filter))
+				}
+			}
+		}
+	}
+}
+
+// valueWithin returns the value that s means in the child, as it stands after
+// edits within it. It is good until the next call.
+func (r *Rewriter) valueWithin(c *child, s *source) ([]byte, bool) {
+	if r.probe == nil {
+		r.probe = new(Rewriter)
+	}
+	w := r.probe
+	w.Reset(s.from, nowhere{})
+	x := &extract{attr: s.attr, left: maxExtractBytes, most: 1}
+	w.extract = x
+	_, _ = w.Write(r.buf[c.start:c.end])
+	_ = w.Close()
+	if len(x.found) == 0 {
+		return nil, false
+	}
+	return x.found[0].text, true
+}
+
+// fillFrame puts items into the innermost list. It returns 0, or why it could not.
+//
+// The items take the places of the children, templates aside; what stands
+// between these stays. Further items follow the last place, or, without one, the
+// template, each after the space that stands before that.
+func (r *Rewriter) fillFrame(f *frame) Reason {
+	all := r.children[f.from:]
+	sample, tail := -1, -1 // the child that is repeated; the last place
+	r.slots = r.slots[:0]
+	for i := range all {
+		if all[i].template {
+			if sample < 0 {
+				sample = i
+			}
+		} else {
+			r.slots = append(r.slots, int32(i))
+		}
+	}
+	if sample < 0 {
+		if len(all) == 0 {
+			return WhyPattern
+		}
+		sample = 0
+	}
+	if why := r.pattern.parse(r.sample(&all[sample]), r.plan.xml); why != 0 {
+		return why
+	}
+	tail = sample
+	if n := len(r.slots); n > 0 {
+		tail = int(r.slots[n-1])
+	}
+	items := r.plan.edits[f.fill].items
+	out := r.scratch[:0]
+	pos, next := f.start, 0
+	for i := range all {
+		gap := r.buf[pos:all[i].start]
+		pos = all[i].end
+		switch {
+		case all[i].template:
+			out = append(append(out, gap...), r.buf[all[i].start:all[i].end]...)
+		case next < len(items):
+			out = r.pattern.append(append(out, gap...), &items[next], r.plan.charset)
+			next++
+		default:
+			if word, _ := cutToken(gap); len(word) > 0 {
+				out = append(out, gap...)
+			}
+		}
+		if i == tail {
+			space := spaceBefore(r.buf[f.start:all[i].start])
+			for ; next < len(items); next++ {
+				out = r.pattern.append(append(out, space...), &items[next], r.plan.charset)
+			}
+		}
+		if len(out) > r.plan.maxBuffer {
+			return WhyBuffer
+		}
+	}
+	out = append(out, r.buf[pos:]...)
+	r.scratch = out
+	r.buf = append(r.buf[:f.start], out...)
+	return 0
+}
+
+// sample returns the markup that the child stands for: the content of a template, or all of another.
+func (r *Rewriter) sample(c *child) []byte {
+	if !c.template {
+		return r.buf[c.start:c.end]
+	}
+	content := r.buf[c.inner:c.end]
+	if c.name == c.nameEnd { // it has an end tag
+		if i := bytes.LastIndex(content, []byte("</")); i >= 0 {
+			content = content[:i]
+		}
+	}
+	return content
+}
+
+// spaceBefore returns the space at the end of b.
+func spaceBefore(b []byte) []byte {
+	i := len(b)
+	for i > 0 && byteClass[b[i-1]]&cSpace != 0 {
+		i--
+	}
+	return b[i:]
+}
