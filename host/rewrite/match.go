@@ -11,7 +11,7 @@ type answer uint8
 const (
 	no answer = iota
 	yes
-	wait    // it depends on what has not come yet
+	wait   // it depends on what has not come yet
 	untold // it cannot be told within the bounds
 )
 
