@@ -3,7 +3,6 @@ package rewrite
 import (
 	"bytes"
 	"encoding/binary"
-	"html"
 	"math/bits"
 )
 
@@ -245,68 +244,6 @@ func (t *tagText) value(b []byte, i int) []byte {
 	from := len(t.decoded)
 	t.decoded = decodeValue(t.decoded, v)
 	return t.decoded[from:]
-}
-
-// decodeValue appends v to dst with its character references decoded as in an
-// attribute (WHATWG 13.2.5.73): one without ';' stands as it is before '=' and alphanumerics.
-func decodeValue(dst, v []byte) []byte {
-	for {
-		i := bytes.IndexByte(v, '&')
-		if i < 0 {
-			return append(dst, v...)
-		}
-		dst = append(dst, v[:i]...)
-		v = v[i:]
-		j := 1
-		if j < len(v) && v[j] == '#' {
-			j++
-			if j < len(v) && lower[v[j]] == 'x' {
-				j++
-				for j < len(v) && isHex(v[j]) {
-					j++
-				}
-			} else {
-				for j < len(v) && v[j] >= '0' && v[j] <= '9' {
-					j++
-				}
-			}
-		} else {
-			for j < len(v) && byteClass[v[j]]&cAlnum != 0 {
-				j++
-			}
-		}
-		if j < len(v) && v[j] == ';' {
-			j++
-		}
-		ref := v[:j]
-		v = v[j:]
-		dst = appendReference(dst, ref, len(v) > 0 && v[0] == '=')
-	}
-}
-
-// appendReference appends what ref stands for, or ref if that is nothing.
-func appendReference(dst, ref []byte, equals bool) []byte {
-	if len(ref) < 3 {
-		return append(dst, ref...)
-	}
-	text := html.UnescapeString(string(ref))
-	if ref[1] != '#' {
-		last := text[len(text)-1]
-		switch {
-		case ref[len(ref)-1] == ';':
-			// What is left after a shorter name was decoded.
-			if last == ';' && string(ref) != "&semi;" {
-				return append(dst, ref...)
-			}
-		case equals || byteClass[last]&cAlnum != 0:
-			return append(dst, ref...)
-		}
-	}
-	return append(dst, text...)
-}
-
-func isHex(c byte) bool {
-	return c >= '0' && c <= '9' || lower[c] >= 'a' && lower[c] <= 'f'
 }
 
 func foldEqual(b []byte, s string) bool {
