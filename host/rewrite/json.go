@@ -1,0 +1,379 @@
+package rewrite
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"bespoke/modules/abi"
+)
+
+// Bounds of JSON.
+const (
+	DefaultMaxJSON = 4 << 20 // bytes of a document
+
+	maxPointer      = 64      // names in a target
+	maxValueDepth   = 64      // of a value that an edit brings
+	maxJSONElements = 1 << 16 // of an array that is ordered or cut
+	maxJSONMarks    = 1 << 18 // values of a document that edits have to do with
+	maxJSONHits     = 1 << 20 // edits of such values
+	maxJSONWork     = 1 << 24 // pairs of such a value and an edit, or a step of a target
+	jsonGrowth      = 4       // an edited document has at most this many times MaxBytes
+)
+
+// JSONOptions bound what a [JSONRewriter] takes on. Zero stands for a default.
+type JSONOptions struct {
+	MaxBytes int // of a document: DefaultMaxJSON, at most 1 GiB
+	MaxDepth int // of nested arrays and objects: DefaultMaxDepth
+}
+
+// CheckJSON is [Check] for edits of JSON. A target is a JSON Pointer (RFC
+// 6901); the name * stands for every element of an array, or every member of an object.
+func CheckJSON(e abi.Edit) abi.Refusal {
+	if _, err := prepareJSON(e); err != nil {
+		return err.refusal
+	}
+	return abi.Accepted
+}
+
+// A jsonEdit has everything that does not depend on the document.
+type jsonEdit struct {
+	op      abi.Op
+	target  []string
+	content []byte   // the value that it writes
+	name    string   // attr, unset-attr: the member; order, keep: the member that shows the distance
+	member  []byte   // that name, quoted
+	nameID  int32    // the same number for the same name, within a plan; -1 if it has none
+	items   [][]byte // fill
+	list    *jsonList
+}
+
+func prepareJSON(e abi.Edit) (*jsonEdit, *editError) {
+	if !e.Op.Known() {
+		return nil, &editError{abi.RefusedUnknownOp, fmt.Errorf("operation %d is unknown", e.Op)}
+	}
+	p := &jsonEdit{op: e.Op, nameID: -1}
+	var bad *editError
+	switch e.Op {
+	case abi.OpText:
+		if !utf8.ValidString(e.A) {
+			bad = badArgument("the text is not UTF-8")
+		}
+		p.content = appendJSON(nil, e.A)
+	case abi.OpReplace, abi.OpBefore, abi.OpAfter, abi.OpPrepend, abi.OpAppend:
+		p.content, bad = jsonValue(e.Op, e.A)
+	case abi.OpAttr:
+		if p.content, bad = jsonValue(e.Op, e.B); bad == nil {
+			bad = p.named(e.A)
+		}
+	case abi.OpUnsetAttr:
+		bad = p.named(e.A)
+	case abi.OpRemove:
+		if e.A != "" {
+			bad = badArgument("remove takes no argument")
+		}
+	case abi.OpOrder, abi.OpKeep:
+		bad = p.listed(e)
+	case abi.OpFill:
+		p.items, bad = jsonItems(e.A)
+	default:
+		bad = &editError{abi.RefusedUnsupported, fmt.Errorf("operation %s is not carried out on JSON", e.Op)}
+	}
+	if bad == nil && e.B != "" && p.list == nil && e.Op != abi.OpAttr {
+		bad = badArgument("%s takes no second argument on JSON", e.Op)
+	}
+	if bad != nil {
+		return nil, bad
+	}
+	target, err := parsePointer(e.Target)
+	if err == nil && len(target) == 0 && e.Op == abi.OpRemove {
+		err = fmt.Errorf("the root cannot be removed")
+	}
+	if err != nil {
+		return nil, &editError{abi.RefusedTarget, err}
+	}
+	p.target = target
+	return p, nil
+}
+
+func (p *jsonEdit) named(name string) *editError {
+	if !utf8.ValidString(name) {
+		return badArgument("the name of the member is not UTF-8")
+	}
+	p.name, p.member = name, appendJSON(nil, name)
+	return nil
+}
+
+// jsonValue checks a value that an edit brings, and makes it compact.
+func jsonValue(op abi.Op, value string) ([]byte, *editError) {
+	var s jsonScanner
+	s.reset([]byte(value), maxValueDepth)
+	end := s.pass(s.space(0))
+	switch {
+	case s.fault == WhyDepth:
+		return nil, badArgument("the value of %s is nested deeper than %d", op, maxValueDepth)
+	case end < 0 || s.space(end) != len(value):
+		return nil, badArgument("the value of %s: expected one value of JSON, found %.40q", op, value)
+	}
+	return compactJSON(make([]byte, 0, len(value)), value), nil
+}
+
+// jsonItems reads the argument of fill: an array, or items in lines.
+func jsonItems(a string) ([][]byte, *editError) {
+	if !strings.HasPrefix(strings.TrimLeft(a, " \t\r\n"), "[") {
+		return jsonLines(a)
+	}
+	value, bad := jsonValue(abi.OpFill, a)
+	if bad != nil {
+		return nil, bad
+	}
+	items := [][]byte{}
+	var s jsonScanner
+	s.reset(value, maxValueDepth)
+	for i := 1; value[i] != ']'; {
+		end := s.pass(i)
+		items = append(items, value[i:end:end])
+		if i = end; value[i] == ',' {
+			i++
+		}
+	}
+	return items, nil
+}
+
+// jsonLines makes an object of each item, of its values as strings.
+func jsonLines(a string) ([][]byte, *editError) {
+	list, err := parseItems(a)
+	if err != nil {
+		return nil, badArgument("fill: %w", err)
+	}
+	items := make([][]byte, len(list))
+	for i := range list {
+		b := []byte{'{'}
+		for j, f := range list[i].fields {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = appendJSON(b, f.name)
+			b = append(b, ':')
+			b = appendJSON(b, f.value)
+		}
+		items[i] = append(b, '}')
+	}
+	return items, nil
+}
+
+// parsePointer reads a JSON Pointer (RFC 6901, 3 and 4).
+func parsePointer(s string) ([]string, error) {
+	if s == "" {
+		return nil, nil
+	}
+	if s[0] != '/' {
+		return nil, fmt.Errorf("pointer %q: expected it to be empty or to begin with /", s)
+	}
+	if !utf8.ValidString(s) {
+		return nil, fmt.Errorf("pointer %q: not UTF-8", s)
+	}
+	names := strings.Split(s[1:], "/")
+	if len(names) > maxPointer {
+		return nil, fmt.Errorf("pointer: expected at most %d names, found %d", maxPointer, len(names))
+	}
+	for i, name := range names {
+		for j := 0; j < len(name); j++ {
+			if name[j] == '~' {
+				if j++; j == len(name) || name[j] != '0' && name[j] != '1' {
+					return nil, fmt.Errorf("pointer %q: expected 0 or 1 after ~ in name %d", s, i+1)
+				}
+			}
+		}
+		// In this order, so that ~01 becomes ~1.
+		names[i] = strings.ReplaceAll(strings.ReplaceAll(name, "~1", "/"), "~0", "~")
+	}
+	return names, nil
+}
+
+// arrayIndex reads a name as the index of an element: digits without a zero in front (RFC 6901, 4).
+func arrayIndex(name string) (int32, bool) {
+	if name == "" || len(name) > 9 || name[0] == '0' && len(name) > 1 {
+		return 0, false
+	}
+	for i := range len(name) {
+		if name[i] < '0' || name[i] > '9' {
+			return 0, false
+		}
+	}
+	n, err := strconv.Atoi(name)
+	return int32(n), err == nil
+}
+
+// A JSONPlan is a compiled list of edits of JSON. It never changes and may be
+// used by many [JSONRewriter]s at the same time.
+type JSONPlan struct {
+	edits    []*jsonEdit
+	nodes    []jsonNode // nodes[0] is the root
+	names    int        // how many names of members the edits have
+	maxBytes int
+	maxDepth int
+}
+
+// A jsonNode is a set of places that some steps of targets lead to: a trie.
+//
+// A hit is an edit with the part that the value has in it: twice the edit's index if
+// the edit aims at the value; and one more if it aims at the object whose member the value is.
+type jsonNode struct {
+	hits   []int32   // ascending
+	reads  []jsonUse // order and keep that look at the value
+	names  []jsonStep
+	byName map[string]int32 // instead of names, when there are many
+	index  []jsonIndex      // those of the names that are indexes, ascending
+	star   int32            // what * leads to, or 0
+	inner  bool             // it leads further
+	box    bool             // edits may change which members or elements it has
+}
+
+type jsonStep struct {
+	name string
+	node int32
+}
+
+type jsonIndex struct{ at, node int32 }
+
+// A jsonUse says that the value is field number field of an element, to order or keep.
+type jsonUse struct{ edit, field int32 }
+
+// few is how many names are looked through one by one.
+const few = 8
+
+// CompileJSON compiles edits of JSON. It fails on the first that [CheckJSON]
+// would refuse. Edits are known by their index from then on.
+func CompileJSON(edits []abi.Edit, opt JSONOptions) (*JSONPlan, error) {
+	if opt.MaxBytes < 0 || opt.MaxBytes > 1<<30 || opt.MaxDepth < 0 || opt.MaxDepth > 1<<16 {
+		return nil, fmt.Errorf("compile: a limit out of range in %d bytes, depth %d", opt.MaxBytes, opt.MaxDepth)
+	}
+	p := newJSONPlan(opt)
+	ids := map[string]int32{}
+	for i, e := range edits {
+		one, err := prepareJSON(e)
+		if err != nil {
+			return nil, fmt.Errorf("edit %d, %s on %q: %w", i, e.Op, e.Target, err)
+		}
+		if one.member != nil {
+			id, ok := ids[one.name]
+			if !ok {
+				id = int32(len(ids))
+				ids[one.name] = id
+			}
+			one.nameID = id
+		}
+		p.add(one)
+	}
+	p.names = len(ids)
+	p.finish()
+	return p, nil
+}
+
+func newJSONPlan(opt JSONOptions) *JSONPlan {
+	return &JSONPlan{
+		nodes:    make([]jsonNode, 1),
+		maxBytes: or(opt.MaxBytes, DefaultMaxJSON), maxDepth: or(opt.MaxDepth, DefaultMaxDepth),
+	}
+}
+
+func (p *JSONPlan) add(e *jsonEdit) {
+	i := int32(len(p.edits))
+	p.edits = append(p.edits, e)
+	parent, at := int32(0), int32(0)
+	for _, name := range e.target {
+		parent, at = at, p.step(at, name)
+	}
+	p.nodes[at].hits = append(p.nodes[at].hits, 2*i)
+	switch e.op {
+	case abi.OpRemove, abi.OpBefore, abi.OpAfter:
+		p.nodes[parent].box = true
+	case abi.OpAttr, abi.OpUnsetAttr:
+		p.nodes[at].box = true
+		p.aim(p.literal(at, e.name), 2*i+1)
+	case abi.OpPrepend, abi.OpAppend, abi.OpFill:
+		p.nodes[at].box = true
+	case abi.OpOrder, abi.OpKeep:
+		p.nodes[at].box = true
+		p.addList(i, at, e)
+	}
+}
+
+// addList lets the fields of the elements be found.
+func (p *JSONPlan) addList(i, at int32, e *jsonEdit) {
+	star := p.step(at, "*")
+	for f, path := range e.list.fields {
+		to := star
+		for _, name := range path {
+			to = p.literal(to, name)
+		}
+		p.nodes[to].reads = append(p.nodes[to].reads, jsonUse{i, int32(f)})
+	}
+	if e.member != nil {
+		p.nodes[star].box = true
+		p.aim(p.literal(star, e.name), 2*i+1)
+	}
+}
+
+func (p *JSONPlan) aim(at, hit int32) { p.nodes[at].hits = append(p.nodes[at].hits, hit) }
+
+// step returns where the name of a target leads from a node.
+func (p *JSONPlan) step(at int32, name string) int32 {
+	if name != "*" {
+		return p.literal(at, name)
+	}
+	n := &p.nodes[at]
+	if n.star == 0 {
+		n.star, n.inner = int32(len(p.nodes)), true
+		p.nodes = append(p.nodes, jsonNode{})
+	}
+	return p.nodes[at].star
+}
+
+// literal is step for a name that stands for itself.
+func (p *JSONPlan) literal(at int32, name string) int32 {
+	n := &p.nodes[at]
+	if to, ok := n.byName[name]; ok {
+		return to
+	}
+	to := int32(len(p.nodes))
+	if n.byName == nil {
+		n.byName = map[string]int32{}
+	}
+	n.byName[name], n.inner = to, true
+	n.names = append(n.names, jsonStep{name, to})
+	if i, ok := arrayIndex(name); ok {
+		n.index = append(n.index, jsonIndex{i, to})
+	}
+	p.nodes = append(p.nodes, jsonNode{})
+	return to
+}
+
+// finish makes the plan ready when all edits have been added.
+func (p *JSONPlan) finish() {
+	for i := range p.nodes {
+		n := &p.nodes[i]
+		slices.SortFunc(n.index, func(a, b jsonIndex) int { return int(a.at) - int(b.at) })
+		if len(n.names) <= few {
+			n.byName = nil
+		} else {
+			n.names = nil
+		}
+	}
+}
+
+// child returns the node that a member of that name leads to, apart from *, or 0.
+func (n *jsonNode) child(name []byte) int32 {
+	for i := range n.names {
+		if string(name) == n.names[i].name {
+			return n.names[i].node
+		}
+	}
+	if n.byName != nil {
+		return n.byName[string(name)]
+	}
+	return 0
+}

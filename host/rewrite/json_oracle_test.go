@@ -1,0 +1,663 @@
+package rewrite
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+
+	"bespoke/modules/abi"
+)
+
+// An oracleJSON is a value as encoding/json reads it, with members in their
+// order. Scalars and names keep their spelling.
+type oracleJSON struct {
+	kind  byte   // '{', '[', '"', or 0
+	raw   string // scalars: as written
+	text  string // strings: what they say
+	names []oracleName
+	kids  []*oracleJSON
+	hits  []int // edits that aim at it
+}
+
+type oracleName struct{ raw, text string }
+
+// decodeJSON reads a document by the tokens of encoding/json. Of members of
+// one name only the last is there.
+func decodeJSON(t testing.TB, doc string) *oracleJSON {
+	t.Helper()
+	doc = strings.TrimPrefix(doc, "\ufeff")
+	if !json.Valid([]byte(doc)) {
+		t.Fatalf("not valid: %.300q", doc)
+	}
+	d := json.NewDecoder(strings.NewReader(doc))
+	d.UseNumber()
+	next := func() (json.Token, string) {
+		from := int(d.InputOffset())
+		tok := must(d.Token())
+		return tok, strings.TrimLeft(doc[from:d.InputOffset()], " \t\r\n,:")
+	}
+	var value func() *oracleJSON
+	value = func() *oracleJSON {
+		tok, raw := next()
+		n := &oracleJSON{raw: raw}
+		switch tok := tok.(type) {
+		case json.Delim:
+			n.kind, n.raw = byte(tok), ""
+			for d.More() {
+				if tok == '{' {
+					name, raw := next()
+					if i := n.find(name.(string)); i >= 0 {
+						n.names, n.kids = slices.Delete(n.names, i, i+1), slices.Delete(n.kids, i, i+1)
+					}
+					n.names = append(n.names, oracleName{raw, name.(string)})
+				}
+				n.kids = append(n.kids, value())
+			}
+			next()
+		case string:
+			n.kind, n.text = '"', tok
+		}
+		return n
+	}
+	return value()
+}
+
+func (n *oracleJSON) find(name string) int {
+	return slices.IndexFunc(n.names, func(x oracleName) bool { return x.text == name })
+}
+
+func (n *oracleJSON) String() string {
+	var b strings.Builder
+	n.write(&b)
+	return b.String()
+}
+
+func (n *oracleJSON) write(b *strings.Builder) {
+	if n.kind != '{' && n.kind != '[' {
+		b.WriteString(n.raw)
+		return
+	}
+	b.WriteByte(n.kind)
+	for i, k := range n.kids {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if n.kind == '{' {
+			b.WriteString(strconv.Quote(n.names[i].text) + ":")
+		}
+		k.write(b)
+	}
+	b.WriteByte(n.kind + 2)
+}
+
+// at calls f for every value that the pointer leads to.
+func (n *oracleJSON) at(path []string, f func(*oracleJSON)) {
+	if len(path) == 0 {
+		f(n)
+		return
+	}
+	for i, k := range n.kids {
+		if path[0] == "*" || n.kind == '[' && path[0] == strconv.Itoa(i) || n.kind == '{' && path[0] == n.names[i].text {
+			k.at(path[1:], f)
+		}
+	}
+}
+
+func oraclePath(pointer string) []string {
+	if pointer == "" {
+		return nil
+	}
+	path := strings.Split(pointer[1:], "/")
+	for i, name := range path {
+		path[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
+	}
+	return path
+}
+
+// An oracleJSONEditor edits the tree, value by value, from the outside to the inside.
+type oracleJSONEditor struct {
+	t     testing.TB
+	edits []abi.Edit
+}
+
+// A setter says what becomes of a value, by an edit that aims at it or at the object it is in.
+type setter struct {
+	edit  int
+	value *oracleJSON // nil: it goes
+}
+
+func oracleEditJSON(t testing.TB, doc string, edits []abi.Edit) *oracleJSON {
+	root := decodeJSON(t, doc)
+	for i, e := range edits {
+		root.at(oraclePath(e.Target), func(n *oracleJSON) { n.hits = append(n.hits, i) })
+	}
+	o := oracleJSONEditor{t, edits}
+	return o.value(root, nil)
+}
+
+// parse reads a value that an edit brings. What is escaped for pages stands in strings only.
+func (o *oracleJSONEditor) parse(s string) *oracleJSON {
+	return decodeJSON(o.t, strings.ReplaceAll(s, "<", `\u003c`))
+}
+
+func (o *oracleJSONEditor) value(n *oracleJSON, set []setter) *oracleJSON {
+	for _, h := range n.hits {
+		switch e := o.edits[h]; e.Op {
+		case abi.OpRemove:
+			return nil
+		case abi.OpReplace:
+			set = append(set, setter{h, o.parse(e.A)})
+		case abi.OpText:
+			set = append(set, setter{h, &oracleJSON{kind: '"', raw: string(appendJSON(nil, e.A)), text: e.A}})
+		}
+	}
+	if len(set) > 0 {
+		return slices.MaxFunc(set, func(a, b setter) int { return a.edit - b.edit }).value
+	}
+	switch n.kind {
+	case '{':
+		return o.object(n, nil)
+	case '[':
+		return o.array(n)
+	}
+	return n
+}
+
+func (o *oracleJSONEditor) object(n *oracleJSON, extra map[string]setter) *oracleJSON {
+	sets := map[string][]setter{}
+	for name, s := range extra {
+		sets[name] = append(sets[name], s)
+	}
+	for _, h := range n.hits {
+		switch e := o.edits[h]; e.Op {
+		case abi.OpAttr:
+			sets[e.A] = append(sets[e.A], setter{h, o.parse(e.B)})
+		case abi.OpUnsetAttr:
+			sets[e.A] = append(sets[e.A], setter{h, nil})
+		}
+	}
+	out := &oracleJSON{kind: '{'}
+	for i, k := range n.kids {
+		name := n.names[i]
+		if v := o.value(k, sets[name.text]); v != nil {
+			out.names, out.kids = append(out.names, name), append(out.kids, v)
+		}
+		delete(sets, name.text)
+	}
+	type added struct {
+		name string
+		setter
+	}
+	var adds []added
+	for name, s := range sets {
+		if last := slices.MaxFunc(s, func(a, b setter) int { return a.edit - b.edit }); last.value != nil {
+			adds = append(adds, added{name, last})
+		}
+	}
+	sort.Slice(adds, func(i, j int) bool { return adds[i].edit < adds[j].edit })
+	for _, a := range adds {
+		out.names, out.kids = append(out.names, oracleName{text: a.name}), append(out.kids, a.value)
+	}
+	return out
+}
+
+func (o *oracleJSONEditor) array(n *oracleJSON) *oracleJSON {
+	var order, keep, fill = -1, -1, -1
+	var front, back []*oracleJSON
+	for _, h := range n.hits {
+		switch e := o.edits[h]; e.Op {
+		case abi.OpPrepend:
+			front = append([]*oracleJSON{o.parse(e.A)}, front...)
+		case abi.OpAppend:
+			back = append(back, o.parse(e.A))
+		case abi.OpOrder:
+			order = h
+		case abi.OpKeep:
+			keep = h
+		case abi.OpFill:
+			fill = h
+		}
+	}
+	out := &oracleJSON{kind: '[', kids: front}
+	if fill >= 0 {
+		out.kids = append(out.kids, o.parse(o.edits[fill].A).kids...)
+	} else {
+		out.kids = append(out.kids, o.elements(n, order, keep)...)
+	}
+	out.kids = append(out.kids, back...)
+	return out
+}
+
+// elements returns what becomes of the elements of an array.
+func (o *oracleJSONEditor) elements(n *oracleJSON, order, keep int) []*oracleJSON {
+	show := -1
+	for _, h := range [...]int{order, keep} {
+		if h >= 0 && show < 0 && strings.Contains(o.edits[h].B, "show=") {
+			show = h
+		}
+	}
+	type element struct {
+		is  *oracleJSON // as it was
+		out []*oracleJSON
+	}
+	var list []element
+	for _, k := range n.kids {
+		var v *oracleJSON
+		if km, ok := o.args(show).distance(k); show >= 0 && ok && k.kind == '{' && !o.replaced(k) {
+			if o.removed(k) {
+				continue
+			}
+			raw := strconv.FormatFloat(km, 'f', 1, 64)
+			v = o.object(k, map[string]setter{o.args(show)["show"]: {show, &oracleJSON{raw: raw}}})
+		} else if v = o.value(k, nil); v == nil {
+			continue
+		}
+		e := element{is: k, out: []*oracleJSON{v}}
+		for _, h := range k.hits {
+			if x := o.edits[h]; x.Op == abi.OpBefore {
+				e.out = slices.Insert(e.out, slices.Index(e.out, v), o.parse(x.A))
+			} else if x.Op == abi.OpAfter {
+				e.out = slices.Insert(e.out, slices.Index(e.out, v)+1, o.parse(x.A))
+			}
+		}
+		list = append(list, e)
+	}
+	if order >= 0 {
+		a := o.args(order)
+		sort.SliceStable(list, func(i, j int) bool { return a.less(list[i].is, list[j].is) })
+	}
+	if keep >= 0 {
+		a := o.args(keep)
+		list = slices.DeleteFunc(list, func(e element) bool { return !a.keeps(e.is) })
+		if n, err := strconv.Atoi(a["first"]); err == nil && n < len(list) {
+			list = list[:n]
+		}
+	}
+	var out []*oracleJSON
+	for _, e := range list {
+		out = append(out, e.out...)
+	}
+	return out
+}
+
+func (o *oracleJSONEditor) removed(n *oracleJSON) bool {
+	return slices.ContainsFunc(n.hits, func(h int) bool { return o.edits[h].Op == abi.OpRemove })
+}
+
+func (o *oracleJSONEditor) replaced(n *oracleJSON) bool {
+	return slices.ContainsFunc(n.hits, func(h int) bool { return o.edits[h].Op == abi.OpText || o.edits[h].Op == abi.OpReplace })
+}
+
+// oracleArgs are the arguments of order or keep.
+type oracleArgs map[string]string
+
+func (o *oracleJSONEditor) args(h int) oracleArgs {
+	a := oracleArgs{}
+	if h < 0 {
+		return a
+	}
+	for _, line := range strings.Split(o.edits[h].A+"\n"+o.edits[h].B, "\n") {
+		name, value, _ := strings.Cut(line, "=")
+		a[name] = value
+	}
+	return a
+}
+
+// field returns a field of the element, as text.
+func (a oracleArgs) field(n *oracleJSON, name string) (string, bool) {
+	path := []string{name}
+	if strings.HasPrefix(name, "/") {
+		path = oraclePath(name)
+	}
+	for _, name := range path {
+		if n.kind != '{' || n.find(name) < 0 {
+			return "", false
+		}
+		n = n.kids[n.find(name)]
+	}
+	text := func(n *oracleJSON) (string, bool) {
+		switch {
+		case n.kind == '"':
+			return n.text, true
+		case n.kind != 0 || n.raw == "null" || n.raw == "":
+			return "", false
+		}
+		return n.raw, true
+	}
+	if n.kind == '[' {
+		var parts []string
+		for _, k := range n.kids {
+			if s, ok := text(k); ok {
+				parts = append(parts, s)
+			}
+		}
+		return strings.Join(parts, ","), true
+	}
+	return text(n)
+}
+
+func (a oracleArgs) number(n *oracleJSON, name string) (float64, bool) {
+	s, ok := a.field(n, name)
+	f, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	return f, ok && err == nil
+}
+
+func (a oracleArgs) distance(n *oracleJSON) (float64, bool) {
+	lat, okLat := a.number(n, a["lat"])
+	lon, okLon := a.number(n, a["lon"])
+	var y, x float64
+	fmt.Sscanf(a["at"], "%g,%g", &y, &x)
+	return abi.Distance(y, x, lat, lon), okLat && okLon && lat >= -90 && lat <= 90 && lon >= -180 && lon <= 180
+}
+
+// less tells whether x comes before y.
+func (a oracleArgs) less(x, y *oracleJSON) bool {
+	switch {
+	case a["by"] == "distance":
+		d, okX := a.distance(x)
+		e, okY := a.distance(y)
+		return okX && (!okY || d < e)
+	case a["by"] == "ids":
+		place := func(n *oracleJSON) (int, bool) {
+			id, ok := a.field(n, "id")
+			i := slices.Index(strings.Fields(a["ids"]), id)
+			return i, ok && i >= 0
+		}
+		i, okX := place(x)
+		j, okY := place(y)
+		return okX && (!okY || i < j)
+	case a["as"] == "number":
+		f, okX := a.number(x, a["attr"])
+		g, okY := a.number(y, a["attr"])
+		if a["dir"] == "desc" && okX && okY {
+			f, g = g, f
+		}
+		return okX && (!okY || f < g)
+	}
+	s, okX := a.field(x, a["attr"])
+	t, okY := a.field(y, a["attr"])
+	if a["dir"] == "desc" && okX && okY {
+		s, t = t, s
+	}
+	return okX && (!okY || s < t)
+}
+
+func (a oracleArgs) keeps(n *oracleJSON) bool {
+	if within, err := strconv.ParseFloat(a["within"], 64); err == nil {
+		if km, ok := a.distance(n); !ok || km > within {
+			return false
+		}
+	}
+	id, hasID := a.field(n, "id")
+	if ids, ok := a["ids"]; ok && (!hasID || !slices.Contains(strings.Fields(ids), id)) {
+		return false
+	}
+	if drop, ok := a["drop"]; ok && hasID && slices.Contains(strings.Fields(drop), id) {
+		return false
+	}
+	if in, ok := a["in"]; ok {
+		v, has := a.field(n, a["attr"])
+		return has && slices.ContainsFunc(strings.Split(v, ","), func(s string) bool {
+			return slices.Contains(strings.Split(in, "|"), strings.ToLower(strings.TrimSpace(s)))
+		})
+	}
+	if least, err := strconv.ParseFloat(a["min"], 64); err == nil {
+		f, ok := a.number(n, a["attr"])
+		return ok && f >= least
+	}
+	return true
+}
+
+// A jsonWriter writes random documents.
+type jsonWriter struct {
+	*rand.Rand
+	b    bytes.Buffer
+	root *oracleJSON // what edits aim into
+}
+
+func (g *jsonWriter) one(of ...string) string { return of[g.IntN(len(of))] }
+
+func (g *jsonWriter) space() {
+	if g.IntN(3) == 0 {
+		g.b.WriteString(g.one(" ", "\n", "\t", "\r\n", "  ", "\n          "))
+	}
+}
+
+func (g *jsonWriter) name() {
+	g.b.WriteString(g.one(`"a"`, `"a"`, `"b"`, `"c"`, `"\u0061"`, `"a/b"`, `"a\/b"`, `"m~n"`, `"0"`, `"1"`, `""`, `"*"`, `"-"`, `"__proto__"`,
+		`"é"`, `"\u00e9"`, `"\ud83d\ude00"`, `"😀"`, `"\u0000"`, `"id"`, `"p"`, `"lat"`, `"a name that is longer than eight"`))
+}
+
+func (g *jsonWriter) scalar() {
+	g.b.WriteString(g.one(`0`, `-0`, `1`, `-12.50`, `1e5`, `1E+2`, `0.000e-0`, `123456789012345678901234567890`, `true`, `false`, `null`,
+		`""`, `"x"`, `"red"`, `"é"`, `"\u00e9\n\"\\\/"`, `"\ud800"`, `"{[,]}:"`, `"a text of more than eight bytes, 日本語"`, `"<b>"`))
+}
+
+func (g *jsonWriter) value(depth int) {
+	switch n := g.IntN(10); {
+	case depth == 0 || n < 3:
+		g.scalar()
+	case n < 5:
+		g.items(depth - 1)
+	default:
+		open := g.one("{", "[")
+		g.b.WriteString(open)
+		g.space()
+		for i := range g.IntN(5) {
+			if i > 0 {
+				g.b.WriteByte(',')
+				g.space()
+			}
+			if open == "{" {
+				g.name()
+				g.space()
+				g.b.WriteByte(':')
+				g.space()
+			}
+			g.value(depth - 1)
+			g.space()
+		}
+		g.b.WriteByte(open[0] + 2)
+	}
+}
+
+// items writes a list of things with places and prices.
+func (g *jsonWriter) items(depth int) {
+	g.b.WriteByte('[')
+	for i := range g.IntN(6) {
+		if i > 0 {
+			g.b.WriteByte(',')
+			g.space()
+		}
+		if g.IntN(12) == 0 {
+			g.value(depth)
+			continue
+		}
+		g.b.WriteByte('{')
+		g.member("id", g.one(`"i0"`, `"i1"`, `"i2"`, `"i3"`, `3`, `"\u0069\u0030"`))
+		if g.IntN(6) > 0 {
+			g.member(g.one("lat", "lat", "l\\u0061t"), g.one(`10`, `-3.5`, `"42.25"`, `91`, `null`))
+			g.member("lon", g.one(`1e1`, `-123.5`, `"7"`, `0`, `0`))
+		}
+		g.member("p", g.one(`1`, `2.5`, `-3`, `"4"`, `"x"`, `true`, `1`, `[1]`))
+		g.member("tag", g.one(`"red"`, `"Blue"`, `["red", "blue"]`, `[]`, `{}`, `"r\u0065d , green"`, `[null,"blue",{"x":[1]},"a\nb"]`))
+		if g.IntN(4) == 0 {
+			g.member("geo", `{"lat": `+g.one("1", "2", "-8")+`, "lon":`+g.one("3", "4.5")+`}`)
+		}
+		if g.IntN(5) == 0 {
+			g.member(g.one("a", "p", "id", "km"), `"again"`)
+		}
+		g.b.Truncate(g.b.Len() - 1)
+		g.b.WriteByte('}')
+	}
+	g.b.WriteByte(']')
+}
+
+func (g *jsonWriter) member(name, value string) {
+	g.space()
+	g.b.WriteString(`"` + name + `"`)
+	g.space()
+	g.b.WriteByte(':')
+	g.space()
+	g.b.WriteString(value + ",")
+}
+
+func randomJSON(rnd *rand.Rand) string {
+	g := &jsonWriter{Rand: rnd}
+	if rnd.IntN(10) == 0 {
+		g.b.WriteString("\ufeff")
+	}
+	g.space()
+	g.value(1 + rnd.IntN(5))
+	g.space()
+	return g.b.String()
+}
+
+// pointer is, more often than not, one that leads to a value.
+func (g *jsonWriter) pointer() string {
+	s := ""
+	if n := g.root; g.IntN(4) > 0 {
+		for len(n.kids) > 0 && g.IntN(5) > 0 {
+			i := g.IntN(len(n.kids))
+			switch {
+			case g.IntN(3) == 0:
+				s += "/*"
+			case n.kind == '[':
+				s += "/" + strconv.Itoa(i)
+			default:
+				s += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(n.names[i].text)
+			}
+			n = n.kids[i]
+		}
+		return s
+	}
+	for range g.IntN(4) {
+		s += "/" + g.one("a", "a", "b", "c", "0", "1", "2", "*", "*", "*", "a~1b", "m~0n", "", "-", "01", "é", "😀", "id", "p", "__proto__", "\x00")
+	}
+	return s
+}
+
+func (g *jsonWriter) edit() abi.Edit {
+	target := g.pointer()
+	value := g.one(`1`, `"s"`, ` [ 1 , "a b" ] `, `{"a": {"a":1}}`, `null`, `{}`, `[]`, `"<script>"`, `-1.50e+3`)
+	name := g.one("a", "b", "p", "new", "new", "km", "", "é", "a/b", "0")
+	place := "lat=lat\nlon=lon\nat=10,10"
+	if g.IntN(3) == 0 {
+		place = "lat=/geo/lat\nlon=/geo/lon\nat=1,4"
+	}
+	how := g.one("", "", "show=km", "show=km\nunit=km", "show=p", "show=lat")
+	switch g.IntN(16) {
+	case 0, 1:
+		return edit(abi.OpText, target, g.one("", "text", "\"</script>\u2028\n\x00é"))
+	case 2, 3:
+		return edit(abi.OpReplace, target, value)
+	case 4, 5:
+		if target == "" {
+			target = "/a"
+		}
+		return edit(abi.OpRemove, target)
+	case 6, 7:
+		return edit(abi.OpAttr, target, name, value)
+	case 8:
+		return edit(abi.OpUnsetAttr, target, name)
+	case 9:
+		return edit(abi.OpBefore, target, value)
+	case 10:
+		return edit(abi.OpAfter, target, value)
+	case 11:
+		return edit(abi.OpPrepend, target, value)
+	case 12:
+		return edit(abi.OpAppend, target, value)
+	case 13:
+		return edit(abi.OpFill, target, g.one(`[]`, `[1, {"a" : 2}]`, `["x"]`))
+	case 14:
+		switch g.IntN(4) {
+		case 0:
+			return edit(abi.OpOrder, target, "by=distance\n"+place, how)
+		case 1:
+			return edit(abi.OpOrder, target, "by=ids\nids="+g.one("i2 i1", "3", "i0"))
+		case 2:
+			return edit(abi.OpOrder, target, "by=attr\nas=number\nattr="+g.one("p", "lat", "/geo/lat")+g.one("", "\ndir=desc"))
+		default:
+			return edit(abi.OpOrder, target, "by=attr\nattr="+g.one("p", "id", "tag")+g.one("", "\ndir=desc"))
+		}
+	default:
+		switch g.IntN(5) {
+		case 0:
+			return edit(abi.OpKeep, target, "within="+g.one("0", "900", "5000", "15000")+"\n"+place, how)
+		case 1:
+			return edit(abi.OpKeep, target, "first="+g.one("1", "2", "3")+"\n"+place, how)
+		case 2:
+			return edit(abi.OpKeep, target, g.one("ids=", "drop=")+g.one("i0 i1", "3 i2"))
+		case 3:
+			return edit(abi.OpKeep, target, "attr=tag\nin="+g.one("red", "red|blue", "x"))
+		default:
+			return edit(abi.OpKeep, target, "first=2\nattr=p\nmin="+g.one("0", "2"))
+		}
+	}
+}
+
+func randomJSONEdits(rnd *rand.Rand, root *oracleJSON, n int) []abi.Edit {
+	g := &jsonWriter{Rand: rnd, root: root}
+	edits := make([]abi.Edit, n)
+	for i := range edits {
+		edits[i] = g.edit()
+	}
+	return edits
+}
+
+// Editing and then decoding is decoding and then editing.
+func TestJSONOracle(t *testing.T) {
+	var r JSONRewriter
+	acted := 0
+	for seed := range uint64(30_000) {
+		rnd := rand.New(rand.NewPCG(seed, 4))
+		doc := randomJSON(rnd)
+		if jsonOracleAgrees(t, &r, doc, randomJSONEdits(rnd, decodeJSON(t, doc), 1+rnd.IntN(6))) {
+			acted++
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	if acted < 15_000 {
+		t.Errorf("only %d documents were changed", acted)
+	}
+}
+
+// jsonOracleAgrees tells whether the edits changed anything.
+func jsonOracleAgrees(t testing.TB, r *JSONRewriter, doc string, edits []abi.Edit) bool {
+	p := compileJSON(t, edits...)
+	out := string(r.Rewrite([]byte("before"), p, []byte(doc)))
+	rep := r.Report()
+	out, ok := strings.CutPrefix(out, "before")
+	if rep.Stopped != 0 || !ok {
+		t.Errorf("stopped: %v\ndocument %q\nedits %q\noutput %q", rep.Stopped, doc, edits, out)
+		return false
+	}
+	if strings.HasPrefix(doc, "\ufeff") != strings.HasPrefix(out, "\ufeff") {
+		t.Errorf("the byte order mark: document %q, output %q", doc, out)
+	}
+	if !json.Valid([]byte(strings.TrimPrefix(out, "\ufeff"))) {
+		t.Errorf("not valid:\ndocument %q\nedits %q\noutput   %q", doc, edits, out)
+		return false
+	}
+	want, got := oracleEditJSON(t, doc, edits).String(), decodeJSON(t, out).String()
+	if want != got {
+		t.Errorf("document %q\nedits %q\noutput %q\nit means %s\nwant     %s", doc, edits, out, got, want)
+	}
+	applied := 0
+	for _, n := range rep.Applied {
+		applied += n
+	}
+	if applied == 0 && out != doc {
+		t.Errorf("no edit was applied to %q:\nedits %q\noutput %q", doc, edits, out)
+	}
+	return out != doc
+}
