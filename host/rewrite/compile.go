@@ -283,7 +283,7 @@ func (c *compiler) cond(p *pseudo) (cond, error) {
 			out.has = append(out.has, r)
 		}
 	case pseudoEmpty:
-		out.late = true
+		out.late, c.counts = true, true
 	case pseudoNth:
 		c.counts = true
 		if len(p.list) > 0 {

@@ -1,5 +1,7 @@
 package rewrite
 
+import "bytes"
+
 // late answers a condition that the start tag of node id alone does not tell.
 func (o *outline) late(id int32, c *cond) answer {
 	if int(id) >= len(o.nodes) {
@@ -112,29 +114,32 @@ func (o *outline) empty(n *node, id int32) (answer, int) {
 	return wait, 0
 }
 
-// skipComments returns the index after the comments and the like that begin at b[i].
+// skipComments returns the index after the comments that begin at b[i], and the
+// like: end tags of nothing too, since whoever asks knows that no element ends there.
 func skipComments(b []byte, i int, xml bool) int {
-	for i+1 < len(b) && b[i] == '<' && (b[i+1] == '!' || b[i+1] == '?') {
-		end := -1
-		switch rest := b[i+2:]; {
-		case len(rest) > 1 && rest[0] == '-' && rest[1] == '-':
-			end, _ = commentEnd(rest[2:], cmStart)
-			end += 2
-			if end < 2 {
-				return i
+	for i+1 < len(b) && b[i] == '<' {
+		end, rest := -1, b[i+2:]
+		switch {
+		case b[i+1] == '/' && len(rest) > 0 && byteClass[rest[0]]&cAlpha != 0:
+			end, _ = tagEnd(rest, tName)
+		case b[i+1] == '!' && len(rest) > 1 && rest[0] == '-' && rest[1] == '-':
+			if end, _ = commentEnd(rest[2:], cmStart); end >= 0 {
+				end += 2
 			}
-		case len(rest) > 0 && rest[0] == '[' && b[i+1] == '!':
+		case b[i+1] == '!' && len(rest) > 0 && rest[0] == '[':
 			return i // CDATA is text
-		default:
-			for j, c := range rest {
-				if c == '>' && (!xml || b[i+1] != '?' || j > 0 && rest[j-1] == '?') {
-					end = j + 1
-					break
-				}
+		case b[i+1] == '?' && xml:
+			if end = bytes.Index(rest, []byte("?>")); end >= 0 {
+				end += 2
 			}
-			if end < 0 {
-				return i
+		case b[i+1] == '!', b[i+1] == '?', b[i+1] == '/':
+			end = bytes.IndexByte(rest, '>') + 1
+			if end == 0 {
+				end = -1
 			}
+		}
+		if end < 0 {
+			return i
 		}
 		i += 2 + end
 	}

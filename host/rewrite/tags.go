@@ -50,8 +50,8 @@ const (
 	fOddTop                       // start tags directly in it are read by other rules
 	fRubyOpen                     // ruby
 	fRtc                          // rtc
-	fPending                      // something is to be done at its end
 	fCode                         // a script or style that is not HTML's: elements may stand in it
+	fPending                      // something is to be done at its end
 )
 
 const fForeign = fSVG | fMath
