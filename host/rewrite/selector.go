@@ -213,7 +213,7 @@ func (p *pseudo) appendKey(dst []byte) []byte {
 		dst = append(strconv.AppendInt(dst, int64(p.a), 10), 'n')
 		dst = strconv.AppendInt(dst, int64(p.b), 10)
 	}
-	if p.kind > pseudoHas && p.list == nil {
+	if p.list == nil {
 		return dst
 	}
 	dst = append(dst, '(')

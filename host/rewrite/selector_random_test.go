@@ -284,6 +284,12 @@ func (g *selectorWriter) name(s string) string {
 		switch {
 		case plain && g.IntN(8) > 0:
 			b.WriteRune(r)
+		case g.IntN(4) == 0:
+			end := " " // without it, a space after the name would be taken as the end of the escape
+			if i+1 < len(runes) {
+				end = g.one("", " ")
+			}
+			fmt.Fprintf(&b, "\\%06X%s", r, end)
 		case r < ' ' || hex || g.IntN(3) == 0:
 			fmt.Fprintf(&b, "\\%x%s", r, g.one(" ", "\t", "\r\n"))
 		default:
@@ -346,7 +352,7 @@ func TestSelectorsAreReadAsWritten(t *testing.T) {
 // Two chains have one key only if they are the same, apart from the case of
 // what is compared without it.
 func TestSelectorKeys(t *testing.T) {
-	names := []string{"", "a", "A", "1:a", "#1:a", ".1:a", "1:", ",", ")", "a)", " <0:", "i"}
+	names := []string{"", "a", "A", "1:a", "#1:a", ".1:a", "1:", ",", ")", "a)", " <0:", "i", "a#:a", "a.:a", "a[:a", "a=:a"}
 	seen := map[string][]chain{}
 	same := 0
 	for seed := range uint64(30000) {
