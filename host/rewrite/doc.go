@@ -1,20 +1,23 @@
-// Package rewrite edits HTML while it streams: bytes in, bytes out. It knows
-// neither HTTP nor WebAssembly.
+// Package rewrite edits HTML and XML while they stream, and JSON: bytes in,
+// bytes out. It knows neither HTTP nor WebAssembly.
 //
-// Call [Compile] first: it makes a [Plan] of a list of edits, which any number
-// of pages may share. Then, for each page, [New] or [Rewriter.Reset], Write as
-// the page comes, Close, and [Rewriter.Report] for what was done. [Check] and
-// [CheckSelector] tell beforehand whether an edit will compile.
+// Call [Compile] first, or [Compiler.Compile] where the same targets come back:
+// it makes a [Plan] of a list of edits, which any number of pages may share.
+// Then, for each page, [New] or [Rewriter.Reset], Write as the page comes,
+// Close, and [Rewriter.Report] for what was done. [Check] and [CheckSelector]
+// tell beforehand whether an edit will compile. [Sniff] tells a page's charset.
+// For JSON it is [CompileJSON] and [JSONRewriter].
 //
 // # What it promises
 //
 // Without edits and tail the output is the input. The output does not depend
 // on how the input was cut. Bytes outside edits are not changed: nothing is
-// parsed into a tree and written again. It holds an unfinished tag (MaxTag)
-// and elements that order and keep need as a whole (MaxBuffer), and nothing
-// else of the page. It never fails on a page: where HTML parsers could
-// disagree about the rest, and at its limits, it stops editing, passes the rest as it is, and
-// reports that.
+// parsed into a tree and written again. It holds an unfinished tag (MaxTag),
+// and elements that order, keep and fill need as a whole, or that a selector
+// cannot tell before their end (MaxBuffer), and nothing else of the page. It
+// never fails on a page: where HTML parsers could disagree about the rest, and
+// at its limits, it stops editing, passes the rest as it is, and reports that. Only
+// what an edit removes stays away even then.
 //
 // # What an element is
 //
@@ -26,18 +29,21 @@
 // block), nor are foster parenting and the copies of the adoption agency. The
 // append of body acts before its end tag, though what follows that still belongs
 // to body; and prepend does not make up for a newline that a parser drops where pre and
-// textarea begin. The
-// content of a template is no part of the page. An id means the first element that has it; when every edit is aimed through
-// an id, the rest of the page after the last of them is not looked at.
+// textarea begin. The content of a template is no part of the page, nor is that
+// of a script or style of SVG. An id that begins a compound means the first
+// element that has it; when every edit is aimed through an id, the rest of the
+// page after the last of them is not looked at. :empty is as browsers have it:
+// a space is text.
 //
 // # How edits compose
 //
 // Edits of one element act in the order of the list: before and append put
-// content after what was put there already, after and prepend before it. The last text wins
-// over earlier ones and over prepend, append, order and keep of the element;
-// remove wins over all. order and keep of one list both act, order first,
-// whichever was emitted first; of several the last acts. What before and after
-// put beside an item moves with it. Edits inside what text or remove takes away do not act.
+// content after what was put there already, after and prepend before it. The
+// last text or html wins over earlier ones and over prepend, append, order, keep
+// and fill of the element; replace wins over all but before and after; remove
+// wins over all. order and keep of one list both act, order first,
+// whichever was emitted first; of several the last acts; fill wins over both. What before and after
+// put beside an item moves with it. Edits inside what text, replace or remove takes away do not act.
 //
 // order and keep work by slots: what stands between the children stays where it
 // is, and the k-th item of the new order goes to the place of the k-th item.
@@ -47,7 +53,18 @@
 //
 // # What it never does
 //
-// It never inserts markup that a policy wrote, apart from attribute values and text, escaped.
-// It never puts text where a parser would move or execute it: script, style and
-// other raw text, table parts, beside html, head and body.
+// It never inserts markup that was not given as markup, and that only if it
+// runs nothing, and stays where it is put: it closes no element of the page and
+// leaves none open. It never puts text where a parser would move or execute it: script, style and
+// other raw text, table parts, beside html, head and body. It never lets an
+// attribute run or load code, nor takes away what guards an element. It never writes bytes
+// that mean something else in the page's charset.
+//
+// # Where to find what
+//
+// scanner.go and scan.go read tags, tree.go, place.go and closes.go keep the open
+// elements; selector.go parses, compile.go and match.go match, ahead.go and has.go
+// look ahead; apply.go, refuse.go, attrs.go and finish.go carry out edits, frame.go,
+// list.go and fill.go those of lists; fragment.go checks markup, trial.go where it goes,
+// pattern.go what fill repeats; charset.go and csp.go what the page says of itself.
 package rewrite
