@@ -131,11 +131,11 @@ func (p *selectorParser) nth(one *pseudo, of bool) error {
 	if of {
 		want = "\"of\" or ')'"
 	}
-	spaced := p.space()
+	p.space()
 	if p.peek() == ')' {
 		return nil
 	}
-	if !of || !spaced || !p.word("of") {
+	if !of || !p.word("of") {
 		return p.fail(want)
 	}
 	var err error
