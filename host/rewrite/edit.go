@@ -37,6 +37,7 @@ type prepared struct {
 	raw     string // add-class, remove-class: the class as it compares
 	content []byte // escaped; with attr, the value
 	markup  bool   // content is markup
+	top     flags  // what all elements at its top have in common
 	json    []byte // text: the same as JSON, for a data block; nil if it is none
 	newline bool   // content begins with a newline, which some elements would swallow
 	list    *list  // order, keep
@@ -126,6 +127,7 @@ func (p *prepared) html(e abi.Edit, k kind, cs Charset) *editError {
 		return badArgument("%s: %w", e.Op, err)
 	}
 	p.content = cs.Append(nil, e.A)
+	p.top = topFlags(p.content)
 	p.newline = strings.HasPrefix(e.A, "\n")
 	return nil
 }

@@ -59,6 +59,9 @@ func (r *Rewriter) contentInside(b []byte, t *tag, e *prepared) Reason {
 		}
 		return 0
 	}
+	if why == WhyPlace && e.markup && fitsTable(t.flags, e.top) {
+		why = 0
+	}
 	if why == WhyRawText && r.inlineHashed(t) {
 		return WhyIntegrity
 	}
@@ -114,6 +117,9 @@ func (r *Rewriter) contentBeside(t *tag, e *prepared) Reason {
 		return WhyPlace
 	}
 	why := r.textBeside(t)
+	if why == WhyPlace && e.markup && t.n > 0 && fitsTable(r.stack[t.n-1].flags, e.top) {
+		why = 0
+	}
 	if why == 0 && e.markup && !r.stays(e.content, t.n, nil) {
 		return WhyPlace
 	}
