@@ -249,11 +249,11 @@ func (r *JSONRewriter) rank(l *jsonList, base int, k *jsonKey) {
 		for i, f := range l.likes {
 			if v, ok := r.field(base, f); ok {
 				ws = l.liked(i, v, ws)
-				k.has = true
 			}
 		}
-		k.num = -l.score(ws) // what is liked most comes first
 		r.weights = ws
+		k.has = len(ws) > 0
+		k.num = -l.score(ws) // the best first
 	}
 }
 

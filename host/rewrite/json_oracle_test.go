@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -372,6 +373,10 @@ func (a oracleArgs) less(x, y *oracleJSON) bool {
 		i, okX := place(x)
 		j, okY := place(y)
 		return okX && (!okY || i < j)
+	case a["by"] == "affinity":
+		f, okX := a.liking(x)
+		g, okY := a.liking(y)
+		return okX && (!okY || f > g)
 	case a["as"] == "number":
 		f, okX := a.number(x, a["attr"])
 		g, okY := a.number(y, a["attr"])
@@ -386,6 +391,33 @@ func (a oracleArgs) less(x, y *oracleJSON) bool {
 		s, t = t, s
 	}
 	return okX && (!okY || s < t)
+}
+
+// liking is the decayed sum of the weights that the element's values have.
+func (a oracleArgs) liking(n *oracleJSON) (float64, bool) {
+	var ws []float64
+	for line, weights := range a {
+		attr, ok := strings.CutPrefix(line, "weight.")
+		v, has := a.field(n, attr)
+		if !ok || !has {
+			continue
+		}
+		for part := range strings.SplitSeq(weights, "|") {
+			value, weight, _ := strings.Cut(part, ":")
+			for s := range strings.SplitSeq(v, ",") {
+				if strings.EqualFold(strings.TrimSpace(s), value) {
+					ws = append(ws, must(strconv.ParseFloat(weight, 64)))
+					break
+				}
+			}
+		}
+	}
+	sort.Slice(ws, func(i, j int) bool { return math.Abs(ws[i]) > math.Abs(ws[j]) })
+	sum, share := 0.0, 1.0
+	for _, w := range ws {
+		sum, share = sum+w*share, share/2
+	}
+	return sum, len(ws) > 0
 }
 
 func (a oracleArgs) keeps(n *oracleJSON) bool {
@@ -577,7 +609,9 @@ func (g *jsonWriter) edit() abi.Edit {
 	case 13:
 		return edit(abi.OpFill, target, g.one(`[]`, `[1, {"a" : 2}]`, `["x"]`))
 	case 14:
-		switch g.IntN(4) {
+		switch g.IntN(5) {
+		case 4:
+			return edit(abi.OpOrder, target, "by=affinity\nweight.tag=red:1|blue:0.75|green:-2\nweight.id=i1:4|3:1.5")
 		case 0:
 			return edit(abi.OpOrder, target, "by=distance\n"+place, how)
 		case 1:
