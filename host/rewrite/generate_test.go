@@ -39,7 +39,7 @@ func (g *pageWriter) put(s ...string) {
 
 func (g *pageWriter) attrs() {
 	for g.IntN(2) == 0 {
-		switch g.IntN(12) {
+		switch g.IntN(14) {
 		case 0:
 			if !strings.Contains(g.tagSoFar(), "id=") {
 				g.ids++
@@ -61,6 +61,10 @@ func (g *pageWriter) attrs() {
 			g.put(g.one(` href="/x?a=1&copy=2"`, ` href='#'`, ` href=//h/p`))
 		case 8:
 			g.put("\n")
+		case 12:
+			g.put(` data-tag="`, g.one("red", "Blue", "red, green", "green,blue", "a|b", ""), `"`)
+		case 13:
+			g.put(` data-d=`, g.one("2024-02-29", "2023-12-31", "2024-02-29T10:00:00Z", "2024-02-29T10:00:00+02:00", "soon"))
 		}
 	}
 }
@@ -85,7 +89,7 @@ func (g *pageWriter) element(name string, inside func()) {
 }
 
 func (g *pageWriter) text() {
-	g.put(g.one("word ", "a &lt; b ", "1 < 2 ", "&amp;", "x", " ", "\n", "é ", "</>", "<!-- a <b> -- > -->", "<!-->", "<?php x>", "<!bogus>"))
+	g.put(g.one("word ", "{{v}}", "a &lt; b ", "1 < 2 ", "&amp;", "x", " ", "\n", "é ", "</>", "<!-- a <b> -- > -->", "<!-->", "<?php x>", "<!bogus>"))
 }
 
 func (g *pageWriter) inline() {
@@ -119,6 +123,20 @@ func (g *pageWriter) blocks() {
 	}
 }
 
+// sample is markup with slots, for fill.
+func (g *pageWriter) sample() string {
+	return g.one("<li>{{v}}</li>", "<li id=s title='{{w}}'>{{ v }}, {{w}}</li>", "<li class=c1><b data-fill='v title=w'>sample</b></li>\n", "<li>{{v}}<a href=\"/x?q={{v}}\" data-fill-if=w>{{w}}</a></li>",
+		"<li><a href={{u}}>{{v}}</a><i data-fill=v><b>x</b></i>", "<li data-n={{w}}>{{none}}<textarea>x{{v}}</textarea>", "<li><a data-fill='href=u w' href=/>x</a><!-- {{v}} --></li>", "<li id='i{{v}}'>{{x}<p>{{v}}</p></li>")
+}
+
+func (g *pageWriter) items() string {
+	s := ""
+	for range g.IntN(5) {
+		s += g.one("v=1\n", "v=<b>&amp;\nw=2\n", "v=a\"b'c\nw=\nu=/p?q=1\n", "v=é \nw=x\nu=javascript:alert(1)\n", "w={{v}}\nu=https://h/?a=1&copy=2\n") + "\n"
+	}
+	return s
+}
+
 // item opens name and leaves its end tag out now and then.
 func (g *pageWriter) item(name string, inside func()) {
 	g.open(name)
@@ -141,6 +159,9 @@ func (g *pageWriter) block() {
 	case 2, 3:
 		g.element(g.one("ul", "ol"), func() {
 			g.put(g.one("", "\n"))
+			if g.IntN(4) == 0 {
+				g.put("<template>", g.one("", "\n "), g.sample(), "</template>", g.one("", "\n  "))
+			}
 			for range g.IntN(6) {
 				g.item("li", g.one2(g.inline, g.blocks))
 			}
@@ -297,38 +318,85 @@ func (g *pageWriter) formula() string {
 func randomEdits(rnd *rand.Rand, n int) []abi.Edit {
 	g := &pageWriter{Rand: rnd}
 	var list []abi.Edit
-	for range n {
-		target := g.one("p", "li", "b", "span", "div", ".c1", ".c2.c1", "li.c1", "#n1", "#n3", "#n5", "[data-n]", "[data-n='3']", "[title^='a']",
-			"ul > li", "div p", "div > p", ".c1 .c2", "body .c3", "td", "tr", "option", "select", "table", "dt, dd", "svg g", "g", "text", "desc", "h1, h2", "a", "br",
-			"textarea", "script", "title", "style", "custom-element", "section li b", "input", "html", "body", "head", "template", "[hidden]", "ul, #n2")
-		op := []abi.Op{abi.OpText, abi.OpAttr, abi.OpUnsetAttr, abi.OpAddClass, abi.OpRemoveClass, abi.OpBefore, abi.OpAfter,
-			abi.OpPrepend, abi.OpAppend, abi.OpRemove, abi.OpOrder, abi.OpKeep}[g.IntN(12)]
-		e := abi.Edit{Op: op, Target: target}
-		switch op {
-		case abi.OpText, abi.OpBefore, abi.OpAfter, abi.OpPrepend, abi.OpAppend:
-			e.A = g.one("T1", "<b>&amp;", "é\"'", "</li>", "-->")
-		case abi.OpAttr:
-			e.A, e.B = g.one("title", "data-n", "href", "class"), g.one("v", "a\"b<c>&amp;", "")
-		case abi.OpUnsetAttr:
-			e.A = g.one("title", "data-n", "hidden", "class", "id")
-		case abi.OpAddClass, abi.OpRemoveClass:
-			e.A = g.one("c1", "c2", "c9", "c&d")
-		case abi.OpOrder:
-			e.Target = g.one("ul", "ol", "dl", "#n2", "tbody", ".c1", "select", "section")
-			e.A = g.one("by=distance\nlat=data-lat\nlon=data-lon\nat=10,20", "by=attr\nattr=data-n\nas=number", "by=attr\nattr=title\ndir=desc", "by=ids\nids=n4 n2 n9")
-			e.B = g.one("", "", "items=.c1", "items=li")
-			if strings.Contains(e.A, "lat") {
-				e.B = g.one("", "show=b", "show=.c2\nitems=li", "show=span\nunit=mi")
-			}
-		case abi.OpKeep:
-			e.Target = g.one("ul", "ol", "dl", "#n2", "tbody", ".c1", "article")
-			e.A = g.one("first=1", "first=2", "within=9000\nlat=data-lat\nlon=data-lon\nat=10,20", "first=1\nwithin=9000\nlat=data-lat\nlon=data-lon\nat=10,20")
-			e.B = g.one("", "", "items=.c1", "items=li")
-			if strings.Contains(e.A, "lat") {
-				e.B = g.one("", "show=i", "show=.c2\nitems=li")
-			}
+	for len(list) < n {
+		if e := g.edit(); Check(e) == abi.Accepted {
+			list = append(list, e)
 		}
-		list = append(list, e)
 	}
 	return list
+}
+
+// edit returns an edit of any kind; some are refused.
+func (g *pageWriter) edit() abi.Edit {
+	e := abi.Edit{Op: abi.OpText + abi.Op(g.IntN(int(abi.OpFill)))}
+	if e.Target = g.selector(); g.IntN(2) == 0 {
+		e.Target = g.one("p", "li", "b", "span", "div", ".c1", ".c2.c1", "li.c1", "#n1", "#n3", "#n5", "[data-n]", "[data-n='3']", "[title^='a']",
+			"ul > li", "div p", "div > p", ".c1 .c2", "body .c3", "td", "tr", "option", "select", "table", "dt, dd", "svg g", "g", "text", "desc", "h1, h2", "a", "br", "meta",
+			"textarea", "script", "title", "style", "custom-element", "section li b", "input", "html", "body", "head", "template", "[hidden]", "ul, #n2", "li:last-child", "li:not(:has(b))")
+	}
+	switch e.Op {
+	case abi.OpText:
+		e.A = g.one("T1", "<b>&amp;", "é\"'", "</li>", "-->")
+	case abi.OpHTML:
+		e.A = g.markup()
+	case abi.OpBefore, abi.OpAfter, abi.OpPrepend, abi.OpAppend, abi.OpReplace:
+		if e.A = g.one("T1", "<b>&amp;", "é\"'", "</li>", "-->"); g.IntN(2) == 0 {
+			e.A, e.B = g.markup(), "html"
+		}
+	case abi.OpAttr:
+		e.A, e.B = g.one("title", "data-n", "href", "class"), g.one("v", "a\"b<c>&amp;", "")
+	case abi.OpUnsetAttr:
+		e.A = g.one("title", "data-n", "hidden", "class", "id", "charset")
+	case abi.OpAddClass, abi.OpRemoveClass:
+		e.A = g.one("c1", "c2", "c9", "c&d")
+	case abi.OpOrder:
+		e.Target = g.one("ul", "ol", "dl", "#n2", "tbody", ".c1", "select", "section", "ul:has(b)", "div > :last-child")
+		e.A, e.B = g.order(), g.how()
+	case abi.OpKeep:
+		e.Target = g.one("ul", "ol", "dl", "#n2", "tbody", ".c1", "article", "ul:not(.c1)", "ol:nth-of-type(odd)")
+		e.A, e.B = g.keep(), g.how()
+	case abi.OpFill:
+		e.Target = g.one("ul", "ul", "ol", "dl", ".c1", "ul:has(template)", "tbody", "#n2", "div")
+		e.A = g.items()
+	}
+	if !strings.Contains(e.A, "lat=") && strings.Contains(e.B, "show=") {
+		e.B = ""
+	}
+	return e
+}
+
+func (g *pageWriter) markup() string {
+	return g.one("<b>m</b>", "x &amp; <i title=\"a&quot;b>c\">m</i>y", "<p class=k>m</p>", "<div><ul><li>m</li><li>n</li></ul></div>", "<br><img alt='' src=/m.png>m",
+		"<li>m</li>", "<td>m</td>", "<option>m</option>", "<h3>m</h3>", "<a href=\"/m\">m</a>", "plain", "<!-- m --><em><small>m</small></em>", "<table><tbody><tr><td>m</td></tr></tbody></table>", "<svg><g><text>m</text></g></svg>")
+}
+
+const place = "\nlat=data-lat\nlon=data-lon\nat=10,20"
+
+func (g *pageWriter) order() string {
+	if g.IntN(4) == 0 {
+		return "by=affinity\nweight.data-tag=" + g.one("red:1|blue:0.5", "green:2|red:-1|blue:2", "a|b:1:3") + g.one("", "\nweight.data-n=3:5|4:0.25|1:-2", "\nweight.class=c1:1") + g.one("", "\ndecay=0.9", "\ndecay=1")
+	}
+	return g.one("by=distance"+place, "by=attr\nattr=data-n\nas=number", "by=attr\nattr=data-n\nas=number\ndir=desc", "by=attr\nattr=title\ndir=desc", "by=ids\nids=n4 n2 n9",
+		"by=attr\nattr=data-d\nas=date", "by=attr\nas=text\nfrom="+g.one("b", "b@data-n", "span@title", ".c1", "td", "[data-n]@data-n"))
+}
+
+func (g *pageWriter) keep() string {
+	s := ""
+	if g.IntN(2) == 0 {
+		s += g.one("first=1\n", "first=2\n", "first=3\n")
+	}
+	switch g.IntN(6) {
+	case 0, 1:
+		return s + "within=9000" + place
+	case 2:
+		return s + g.one("ids=n1 n2 n3 n4", "drop=n1 n3 n5", "ids=", "ids=n2 n3 n4 n5\ndrop=n3")
+	case 3, 4:
+		return s + g.one("attr=data-n\n", "attr=data-tag\n", "from=b\n", "from=[data-n]@data-n\n") + g.one("in=red|3|m|x", "not=green|4", "min=3", "max=10\nmin=2", "in=red|blue\nnot=green")
+	}
+	return s + g.one("first=4", "drop=n7")
+}
+
+func (g *pageWriter) how() string {
+	s := g.one("", "", "items=.c1\n", "items=li\n")
+	return s + g.one("", "", "show=b", "show=.c2", "show=span\nunit=mi", "show=i")
 }

@@ -1,55 +1,55 @@
 package rewrite
 
 import (
-	"cmp"
 	"fmt"
 	"html"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"bespoke/modules/abi"
 
-	"github.com/andybalholm/cascadia"
 	nethtml "golang.org/x/net/html"
 )
 
-// The oracle edits the tree that x/net/html parses, with cascadia's selectors.
-// It shares no code with the rewriter but the reading of order's and keep's arguments.
+// The oracle edits the tree that x/net/html parses. It shares no code with the
+// rewriter: selectors, arguments, order, escaping and what may stand where are
+// worked out here once more, over the tree. Its pages leave out what the
+// rewriter does not follow, and nothing else: foster parenting, the copies of the
+// adoption agency, and elements that a parser makes up.
 
 type oracle struct {
-	edits []*prepared
-	hits  map[*nethtml.Node][]int
-	beside
+	edits   []abi.Edit
+	hits    map[*nethtml.Node][]int // edits that act on the element, in order
+	before  map[*nethtml.Node][]*nethtml.Node
+	after   map[*nethtml.Node][]*nethtml.Node
+	instead map[*nethtml.Node][]*nethtml.Node // what replace puts in its place
+	bare    map[*nethtml.Node]bool            // unwrapped
 }
 
-// beside are the texts put before and after elements, which move with them.
-type beside struct{ before, after map[*nethtml.Node][]string }
-
-func oracleEdit(t testing.TB, page string, edits []abi.Edit) string {
-	doc, err := nethtml.Parse(strings.NewReader(page))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := &oracle{hits: map[*nethtml.Node][]int{}, beside: beside{map[*nethtml.Node][]string{}, map[*nethtml.Node][]string{}}}
+// oracleEdit returns the tree of the edited page, and how often each edit aimed at an element that takes it.
+func oracleEdit(t testing.TB, page string, edits []abi.Edit) (string, []int) {
+	doc := must(nethtml.Parse(strings.NewReader(page)))
+	nodes := func() map[*nethtml.Node][]*nethtml.Node { return map[*nethtml.Node][]*nethtml.Node{} }
+	o := &oracle{edits, map[*nethtml.Node][]int{}, nodes(), nodes(), nodes(), map[*nethtml.Node]bool{}}
+	aimed := make([]int, len(edits))
 	for i, e := range edits {
-		p, bad := new(Compiler).prepare(e, HTML, UTF8)
-		if bad != nil {
-			t.Fatal(bad)
-		}
-		o.edits = append(o.edits, p)
-		for _, n := range cascadia.QueryAll(doc, must(cascadia.ParseGroup(e.Target))) {
-			if !inTemplate(n) {
+		for _, n := range selectAll(doc, e.Target) {
+			if !refused(n, e) {
 				o.hits[n] = append(o.hits[n], i)
+				aimed[i]++
 			}
 		}
 	}
-	o.element(doc, edits)
-	var b strings.Builder
-	dumpTo(&b, doc, o.beside)
-	return b.String()
+	o.element(doc)
+	out := &nethtml.Node{Type: nethtml.DocumentNode}
+	for c := doc.FirstChild; c != nil; c = c.NextSibling {
+		for _, x := range o.resolve(c) {
+			out.AppendChild(x)
+		}
+	}
+	return dump(out), aimed
 }
 
 func must[T any](v T, err error) T {
@@ -61,303 +61,240 @@ func must[T any](v T, err error) T {
 
 func inTemplate(n *nethtml.Node) bool {
 	for p := n.Parent; p != nil; p = p.Parent {
-		if p.Data == "template" {
+		if p.Data == "template" && p.Namespace == "" {
 			return true
 		}
 	}
 	return false
 }
 
-// empty tells whether the element has no content and cannot be given any. A g
-// without children is one that closed itself.
-func empty(n *nethtml.Node) bool {
-	return is(n, voidNames) || is(n, rawNames) || is(n, bareNames) && n.Namespace == "" || is(n, "g") && n.FirstChild == nil
+// within tells whether the element or one around it has one of the names.
+func within(n *nethtml.Node, names string) bool {
+	for ; n != nil; n = n.Parent {
+		if is(n, names) {
+			return true
+		}
+	}
+	return false
 }
 
 func is(n *nethtml.Node, names string) bool {
 	return n != nil && n.Type == nethtml.ElementNode && slices.Contains(strings.Fields(names), n.Data)
 }
 
+// Elements that do not take every edit.
 const (
 	voidNames = "br img input hr meta link"
 	rawNames  = "script style noscript"
+	textNames = "title textarea"
 	bareNames = "html head table tbody tr"
+	// Elements that decide how a parser reads what is in them keep their tags.
+	wrapNames = bareNames + " body td th caption colgroup option optgroup select object button rb rt rp rtc template svg math form desc foreignObject mi"
 )
 
-func (o *oracle) element(n *nethtml.Node, edits []abi.Edit) {
-	closed := empty(n)
-	var text *string
-	var order, keep *prepared
+// empty tells whether the element has no content and cannot be given any. A g
+// without children is one that closed itself.
+func empty(n *nethtml.Node) bool {
+	return is(n, voidNames) || is(n, rawNames) || is(n, "g") && n.FirstChild == nil
+}
+
+// refused tells whether an edit is not carried out on an element that it matches.
+func refused(n *nethtml.Node, e abi.Edit) bool {
+	root := is(n, "html head body")
+	_, pragma := attrOf(n, "http-equiv")
+	beside := root || is(n.Parent, bareNames) || is(n.Parent, rawNames)
+	markup := e.Op == abi.OpHTML || e.B == "html"
+	switch e.Op {
+	case abi.OpRemove:
+		return root || pragma
+	case abi.OpReplace, abi.OpBefore, abi.OpAfter:
+		return beside || e.Op == abi.OpReplace && pragma || markup && parsed(n.Parent, e.A) == nil
+	case abi.OpText, abi.OpHTML, abi.OpPrepend, abi.OpAppend:
+		return empty(n) || is(n, bareNames) || markup && (is(n, textNames) || parsed(n, e.A) == nil)
+	case abi.OpUnwrap:
+		return beside || empty(n) || is(n, textNames) || is(n, wrapNames) || is(n, "ul ol") && within(n.Parent, "li")
+	case abi.OpOrder, abi.OpKeep, abi.OpFill:
+		return empty(n) || is(n, textNames) || is(n, "html head")
+	case abi.OpAttr, abi.OpUnsetAttr:
+		return slices.Contains(strings.Fields("href src type charset content"), e.A) && is(n, "script template meta")
+	}
+	return false
+}
+
+// parsed returns the nodes that markup becomes at the end of the element, or
+// nil if it would not stay there as written, or change what comes after it: the
+// elements around it are written down with it in the innermost, a comment at the end of each, and parsed.
+func parsed(at *nethtml.Node, markup string) []*nethtml.Node {
+	page, ends := "", ""
+	for x := at; x != nil && x.Type == nethtml.ElementNode; x = x.Parent {
+		mark := ""
+		if x == at {
+			mark = " data-at"
+		}
+		page = "<" + x.Data + mark + attributes(x) + ">" + page
+		if !is(x, "html") {
+			ends += "<!--end-->"
+		}
+		if !is(x, "html body") { // comments after these go elsewhere
+			ends += "</" + x.Data + ">"
+		}
+	}
+	var n *nethtml.Node
+	for x := range must(nethtml.Parse(strings.NewReader("<!doctype html>" + page + markup + ends))).Descendants() {
+		if _, ok := attrOf(x, "data-at"); ok {
+			n = x
+		}
+	}
+	if n == nil {
+		return nil
+	}
+	for x, y := n, at; y != nil; x, y = x.Parent, y.Parent {
+		if x == nil || x.Data != y.Data {
+			return nil
+		}
+		if c := x.LastChild; y.Type == nethtml.ElementNode && !is(y, "html") && (c == nil || c.Type != nethtml.CommentNode || c.Data != "end") {
+			return nil
+		}
+	}
+	n.RemoveChild(n.LastChild)
+	elements := 0
+	for x := range n.Descendants() {
+		if x.Type == nethtml.ElementNode {
+			elements++
+		}
+	}
+	if elements != strings.Count(markup, "<")-strings.Count(markup, "</")-strings.Count(markup, "<!") {
+		return nil
+	}
+	all := []*nethtml.Node{}
+	for n.FirstChild != nil {
+		all = append(all, n.FirstChild)
+		n.RemoveChild(n.FirstChild)
+	}
+	return all
+}
+
+func attributes(n *nethtml.Node) (s string) {
+	for _, a := range n.Attr {
+		s += " " + a.Key + `="` + html.EscapeString(a.Val) + `"`
+	}
+	return s
+}
+
+// content returns what the edit puts at the end of the element.
+func content(at *nethtml.Node, e abi.Edit) []*nethtml.Node {
+	if e.Op == abi.OpHTML || e.B == "html" {
+		return parsed(at, e.A)
+	}
+	return []*nethtml.Node{{Type: nethtml.TextNode, Data: e.A}}
+}
+
+// last returns the last edit of one of the operations that acts on the element, or nil.
+func (o *oracle) last(n *nethtml.Node, ops ...abi.Op) *abi.Edit {
+	for _, i := range slices.Backward(o.hits[n]) {
+		if slices.Contains(ops, o.edits[i].Op) {
+			return &o.edits[i]
+		}
+	}
+	return nil
+}
+
+// element carries out the edits of an element and of those in it.
+func (o *oracle) element(n *nethtml.Node) {
+	if o.last(n, abi.OpRemove) != nil {
+		n.Parent.RemoveChild(n)
+		return
+	}
 	for _, i := range o.hits[n] {
-		e := edits[i]
-		inside := !closed
-		outside := !is(n, "html head body") && !is(n.Parent, bareNames)
-		switch e.Op {
-		case abi.OpRemove:
-			if is(n, "html head body") {
-				continue
-			}
-			n.Parent.RemoveChild(n)
-			return
-		case abi.OpText:
-			if inside {
-				text = &e.A
-			}
+		switch e := o.edits[i]; e.Op {
+		case abi.OpBefore:
+			o.before[n] = append(o.before[n], content(n.Parent, e)...)
+		case abi.OpAfter:
+			o.after[n] = append(content(n.Parent, e), o.after[n]...)
+		}
+	}
+	if e := o.last(n, abi.OpReplace); e != nil {
+		o.instead[n] = content(n.Parent, *e)
+		return
+	}
+	for _, i := range o.hits[n] {
+		switch e := o.edits[i]; e.Op {
+		case abi.OpUnwrap:
+			o.bare[n] = true
 		case abi.OpAttr:
 			set(n, e.A, e.B)
 		case abi.OpUnsetAttr:
 			unset(n, e.A)
 		case abi.OpAddClass, abi.OpRemoveClass:
 			class(n, e.A, e.Op == abi.OpAddClass)
-		case abi.OpBefore:
-			if outside {
-				o.before[n] = append(o.before[n], e.A)
-			}
-		case abi.OpAfter:
-			if outside {
-				o.after[n] = append([]string{e.A}, o.after[n]...)
-			}
-		case abi.OpOrder:
-			order = o.edits[i]
-		case abi.OpKeep:
-			keep = o.edits[i]
 		}
 	}
-	if text != nil {
+	o.inner(n)
+}
+
+// inner does so for the content of the element.
+func (o *oracle) inner(n *nethtml.Node) {
+	if e := o.last(n, abi.OpText, abi.OpHTML); e != nil {
+		all := content(n, *e)
 		for n.FirstChild != nil {
 			n.RemoveChild(n.FirstChild)
 		}
-		n.AppendChild(&nethtml.Node{Type: nethtml.TextNode, Data: *text})
-	} else {
-		// What order reads is what the page said, so it goes before edits within.
-		plan := o.plan(n, order, keep)
-		for c := n.FirstChild; c != nil; {
-			next := c.NextSibling
-			o.element(c, edits)
-			c = next
+		for _, x := range all {
+			n.AppendChild(x)
 		}
-		plan()
-		for _, i := range o.hits[n] {
-			if closed {
-				break
+		return
+	}
+	list := o.list(n)
+	for c := n.FirstChild; c != nil; {
+		next := c.NextSibling
+		o.element(c)
+		c = next
+	}
+	list()
+	for _, i := range o.hits[n] {
+		switch e := o.edits[i]; e.Op {
+		case abi.OpPrepend:
+			first := n.FirstChild
+			for _, x := range content(n, e) {
+				n.InsertBefore(x, first)
 			}
-			e := edits[i]
-			switch x := (&nethtml.Node{Type: nethtml.TextNode, Data: e.A}); e.Op {
-			case abi.OpPrepend:
-				n.InsertBefore(x, n.FirstChild)
-			case abi.OpAppend:
+		case abi.OpAppend:
+			for _, x := range content(n, e) {
 				n.AppendChild(x)
 			}
 		}
 	}
 }
 
-// A slot is an element child with the nodes that stand before it.
-type slot struct {
-	gap []*nethtml.Node
-	el  *nethtml.Node
+// resolve returns copies of the nodes that stand for n in the edited page.
+func (o *oracle) resolve(n *nethtml.Node) (all []*nethtml.Node) {
+	all = append(all, clones(o.before[n])...)
+	switch instead, gone := o.instead[n]; {
+	case gone:
+		all = append(all, clones(instead)...)
+	default:
+		c := &nethtml.Node{Type: n.Type, Data: n.Data, DataAtom: n.DataAtom, Namespace: n.Namespace, Attr: slices.Clone(n.Attr)}
+		var kids []*nethtml.Node
+		for k := n.FirstChild; k != nil; k = k.NextSibling {
+			kids = append(kids, o.resolve(k)...)
+		}
+		if o.bare[n] {
+			all = append(all, kids...)
+			break
+		}
+		for _, k := range kids {
+			c.AppendChild(k)
+		}
+		all = append(all, c)
+	}
+	return append(all, clones(o.after[n])...)
 }
 
-// plan works out order and keep from the page as it was, to be done when the
-// children have been edited.
-func (o *oracle) plan(n *nethtml.Node, order, keep *prepared) func() {
-	type facts struct {
-		item, kept, has, placed, shown bool
-		num, km, away                  float64
-		text                           string
-		show                           *nethtml.Node
+func clones(list []*nethtml.Node) (all []*nethtml.Node) {
+	for _, n := range list {
+		all = append(all, (&oracle{}).resolve(n)...)
 	}
-	all := map[*nethtml.Node]*facts{}
-	var show *list
-	for _, e := range []*prepared{order, keep} {
-		if e != nil && show == nil && e.list.show != nil {
-			show = e.list
-		}
-	}
-	for c := n.FirstChild; c != nil; c = c.NextSibling {
-		if c.Type != nethtml.ElementNode {
-			continue
-		}
-		f := &facts{}
-		all[c] = f
-		if order != nil && takes(order.list, c) {
-			l := order.list
-			f.item = true
-			switch l.by {
-			case byDistance:
-				f.num, f.has = far(l, c)
-			case byIDs:
-				var at int
-				if id, ok := attrOf(c, "id"); ok {
-					at, f.has = l.ids[id]
-				}
-				f.num = float64(at)
-			case byAttr:
-				f.text, f.has = attrOf(c, l.key.attr)
-				if l.as == asNumber && f.has {
-					var err error
-					f.num, err = strconv.ParseFloat(f.text, 64)
-					f.has = err == nil
-				}
-			}
-		}
-		if keep != nil && takes(keep.list, c) {
-			f.kept = true
-			f.km, f.placed = far(keep.list, c)
-		}
-		if show != nil && takes(show, c) {
-			if f.away, f.shown = far(show, c); f.shown && !o.listed(c) {
-				f.show = o.findShow(c, show)
-			}
-		}
-	}
-	return func() {
-		if order == nil && keep == nil {
-			return
-		}
-		var slots []slot
-		var gap, items []*nethtml.Node
-		for n.FirstChild != nil {
-			c := n.FirstChild
-			n.RemoveChild(c)
-			if c.Type != nethtml.ElementNode {
-				gap = append(gap, c)
-				continue
-			}
-			slots = append(slots, slot{gap, c})
-			gap = nil
-			if all[c].item {
-				items = append(items, c)
-			}
-		}
-		if order != nil {
-			slices.SortStableFunc(items, func(a, b *nethtml.Node) int {
-				x, y := all[a], all[b]
-				if x.has != y.has {
-					if x.has {
-						return -1
-					}
-					return 1
-				}
-				if !x.has {
-					return 0
-				}
-				c := cmp.Compare(x.num, y.num)
-				if order.list.by == byAttr && order.list.as != asNumber {
-					c = strings.Compare(x.text, y.text)
-				}
-				if order.list.desc {
-					c = -c
-				}
-				return c
-			})
-		}
-		first := 0
-		for _, s := range slots {
-			el := s.el
-			if all[el].item {
-				el, items = items[0], items[1:]
-			}
-			f := all[el]
-			drop := false
-			if f.kept {
-				l := keep.list
-				drop = l.within >= 0 && (!f.placed || f.km > l.within)
-				if !drop && l.first > 0 {
-					first++
-					drop = first > l.first
-				}
-			}
-			blank := !slices.ContainsFunc(s.gap, func(n *nethtml.Node) bool {
-				return n.Type != nethtml.TextNode || strings.Trim(n.Data, " \t\n\f\r") != ""
-			})
-			if !drop || !blank {
-				for _, x := range s.gap {
-					n.AppendChild(x)
-				}
-			}
-			if drop {
-				continue
-			}
-			n.AppendChild(el)
-			if f.show != nil {
-				for f.show.FirstChild != nil {
-					f.show.RemoveChild(f.show.FirstChild)
-				}
-				f.show.AppendChild(&nethtml.Node{Type: nethtml.TextNode, Data: html.UnescapeString(string(show.appendDistance(nil, f.away)))})
-			}
-		}
-		for _, x := range gap {
-			n.AppendChild(x)
-		}
-	}
-}
-
-// findShow finds where the distance goes: not in what is removed or replaced, nor in lists that are ordered themselves.
-func (o *oracle) findShow(n *nethtml.Node, l *list) *nethtml.Node {
-	for _, i := range o.hits[n] {
-		if op := o.edits[i].op; op == abi.OpRemove || op == abi.OpText && !empty(n) {
-			return nil
-		}
-	}
-	for c := n.FirstChild; c != nil; c = c.NextSibling {
-		if c.Type != nethtml.ElementNode {
-			continue
-		}
-		removed := slices.ContainsFunc(o.hits[c], func(i int) bool { return o.edits[i].op == abi.OpRemove })
-		if removed || inTemplate(c) {
-			continue
-		}
-		if testMeets(l.show, c) && !empty(c) {
-			return c
-		}
-		if o.listed(c) {
-			continue
-		}
-		if x := o.findShow(c, l); x != nil {
-			return x
-		}
-	}
-	return nil
-}
-
-// listed tells whether the element's own children are ordered or cut.
-func (o *oracle) listed(n *nethtml.Node) bool {
-	listed := false
-	for _, i := range o.hits[n] {
-		switch o.edits[i].op {
-		case abi.OpText:
-			return false
-		case abi.OpOrder, abi.OpKeep:
-			listed = true
-		}
-	}
-	return listed && (!empty(n) || is(n, bareNames))
-}
-
-func takes(l *list, n *nethtml.Node) bool { return l.items == nil || testMeets(l.items, n) }
-
-// testMeets asks cascadia.
-func testMeets(x *test, n *nethtml.Node) bool {
-	s := x.tag
-	for _, id := range x.ids {
-		s += "#" + id
-	}
-	for _, c := range x.classes {
-		s += "." + c
-	}
-	return must(cascadia.Parse(s)).Match(n)
-}
-
-func far(l *list, n *nethtml.Node) (float64, bool) {
-	a, ok := attrOf(n, l.lat)
-	b, ok2 := attrOf(n, l.lon)
-	x, err := strconv.ParseFloat(a, 64)
-	y, err2 := strconv.ParseFloat(b, 64)
-	if !ok || !ok2 || err != nil || err2 != nil {
-		return 0, false
-	}
-	return abi.Distance(l.at[0], l.at[1], x, y), true
+	return all
 }
 
 func attrOf(n *nethtml.Node, name string) (string, bool) {
@@ -402,15 +339,12 @@ func class(n *nethtml.Node, name string, add bool) {
 // dump writes the tree, with attributes in order of name and classes without needless space.
 func dump(n *nethtml.Node) string {
 	var b strings.Builder
-	dumpTo(&b, n, beside{})
+	dumpTo(&b, n)
 	return b.String()
 }
 
-func dumpTo(b *strings.Builder, n *nethtml.Node, at beside) {
+func dumpTo(b *strings.Builder, n *nethtml.Node) {
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
-		for _, s := range at.before[c] {
-			b.WriteString(html.EscapeString(s))
-		}
 		switch c.Type {
 		case nethtml.TextNode:
 			b.WriteString(html.EscapeString(c.Data))
@@ -430,23 +364,20 @@ func dumpTo(b *strings.Builder, n *nethtml.Node, at beside) {
 				fmt.Fprintf(b, " %s=%q", a.Key, a.Val)
 			}
 			b.WriteString(">")
-			dumpTo(b, c, at)
+			dumpTo(b, c)
 			fmt.Fprintf(b, "</%s>", c.Data)
-		}
-		for _, s := range at.after[c] {
-			b.WriteString(html.EscapeString(s))
 		}
 	}
 }
 
 // Edit-then-parse equals parse-then-edit.
 func TestOracle(t *testing.T) {
-	rounds := 3000
+	rounds := 4000
 	if testing.Short() {
-		rounds = 400
+		rounds = 500
 	}
 	var applied [abi.OpFill + 1]int
-	shown := 0
+	marks := map[string]int{"<b>": 0, " km": 0, " mi": 0, "weight.": 0, "as=date": 0, "from=": 0, "in=": 0, "drop=": 0}
 	for seed := range rounds {
 		rnd := rand.New(rand.NewPCG(uint64(seed), 1))
 		page := randomPage(rnd, 200+rnd.IntN(20+seed%3000))
@@ -457,20 +388,23 @@ func TestOracle(t *testing.T) {
 		}
 		for i, n := range rep.Applied {
 			applied[edits[i].Op] += n
-		}
-		if strings.Contains(out, " km") || strings.Contains(out, " mi") {
-			shown++
+			for m := range marks {
+				if n > 0 && (strings.Contains(edits[i].A, m) || m[0] == ' ' && strings.Contains(out, m)) {
+					marks[m]++
+				}
+			}
 		}
 	}
 	// What hardly happened has not been compared.
-	for _, op := range []abi.Op{abi.OpText, abi.OpAttr, abi.OpUnsetAttr, abi.OpAddClass, abi.OpRemoveClass, abi.OpBefore, abi.OpAfter,
-		abi.OpPrepend, abi.OpAppend, abi.OpRemove, abi.OpOrder, abi.OpKeep} {
+	for op := abi.OpText; op <= abi.OpFill; op++ {
 		if applied[op] < rounds/20 {
 			t.Errorf("%s was applied %d times in %d rounds", op, applied[op], rounds)
 		}
 	}
-	if shown == 0 {
-		t.Error("no distance was shown")
+	for m, n := range marks {
+		if n < rounds/100 {
+			t.Errorf("%q was in %d edits that were applied in %d rounds", m, n, rounds)
+		}
 	}
 }
 
@@ -482,7 +416,15 @@ func oracleAgrees(t *testing.T, page string, edits []abi.Edit) (out string, rep 
 		return got, rep, false
 	}
 	have := dump(must(nethtml.Parse(strings.NewReader(got))))
-	want := oracleEdit(t, page, edits)
+	want, _ := oracleEdit(t, page, edits)
+	for i, e := range edits {
+		if e.Op == abi.OpFill && rep.Applied[i] > 0 { // how the copies are spaced is a matter of taste
+			have, want = strings.Join(strings.Fields(have), ""), strings.Join(strings.Fields(want), "")
+		}
+		if e.Op == abi.OpFill && slices.Contains(rep.NotApplied, NotApplied{i, WhyAmbiguous}) { // a sample that is not balanced by itself
+			return got, rep, true
+		}
+	}
 	if have == want {
 		return got, rep, true
 	}
