@@ -116,7 +116,8 @@ func (p *prescan) meta() (c Charset, found bool) {
 
 // attribute gets an attribute (WHATWG HTML 13.2.3.2, "get an attribute"). Its
 // name and value are as they stand; the algorithm would have them in lower
-// case. ok is false, with p.i at '>' or at the end of b, if there is none.
+// case. ok is false, with p.i at '>' or at the end of b, if there is none. Where
+// b ends within an attribute, p.i is at its end, and none is to be believed.
 func (p *prescan) attribute() (name, value []byte, ok bool) {
 	for p.i < len(p.b) && (byteClass[p.b[p.i]]&cSpace != 0 || p.b[p.i] == '/') {
 		p.i++
@@ -155,9 +156,6 @@ func (p *prescan) attribute() (name, value []byte, ok bool) {
 	begin = p.i
 	for p.i < len(p.b) && byteClass[p.b[p.i]]&cBareEnd == 0 {
 		p.i++
-	}
-	if p.i >= len(p.b) {
-		return nil, nil, false
 	}
 	return name, p.b[begin:p.i], true
 }

@@ -72,7 +72,7 @@ func sniffCases() []sniffCase {
 		{head: meta, header: "text/html; charset", want: "koi8-r"},
 		{head: meta, header: "text/html; charset;x", want: "koi8-r"},
 		{head: meta, header: "text/html; char\u017fet=gbk", want: "koi8-r"},
-		{head: meta, header: "", want: "koi8-r"},
+		{head: meta, want: "koi8-r"},
 		{head: meta, header: ";;;=;", want: "koi8-r"},
 		{head: meta, header: "text/html; charset=utf-7", want: unknown, chromium: "koi8-r"},
 		{head: meta, header: "text/html; charset='utf-8'", want: unknown, chromium: "koi8-r"},
@@ -92,6 +92,7 @@ func sniffCases() []sniffCase {
 		{head: "<meta charset>" + meta, want: "koi8-r"},
 		{head: "<meta charset=>" + meta, want: "koi8-r"},
 		{head: "<meta =charset=koi8-r>" + "<meta charset=gbk>", want: "gbk"},
+		{head: "<meta ='x charset=koi8-r>", want: "koi8-r"},
 		{head: "<meta x'y=\"'\"charset=koi8-r>", want: "koi8-r"},
 		{head: "<meta x = 'charset=gbk' charset = koi8-r >", want: "koi8-r"},
 		{head: "<meta charset=\"koi8-r'>\"><meta charset=gbk>", want: "gbk"},
@@ -179,6 +180,8 @@ func sniffCases() []sniffCase {
 		// What browsers would guess, and what not.
 		{head: "<title>\x1b$B%F%9%H\x1b(B</title>", want: unknown, chromium: guess},
 		{head: "<title>\x1b$B%F%9%H\x1b(B</title>" + meta, want: "koi8-r"},
+		{head: "<title>\x1b$B%F%9%H</title>", want: unknown, chromium: guess},
+		{head: "<title>\x1b(Jx</title>", want: unknown, chromium: guess},
 		{head: "<title>\x1b[0m</title>", want: ""},
 	}
 }
@@ -191,40 +194,44 @@ func TestSniff(t *testing.T) {
 	}
 }
 
-func TestSniffXML(t *testing.T) {
+func sniffXMLCases() []sniffCase {
 	const latin = "<?xml version='1.0' encoding='iso-8859-1'?>"
-	for _, tt := range []struct{ head, header, want string }{
-		{"", "", "utf-8"},
-		{"<rss>", "", "utf-8"},
-		{"<rss>", "text/xml; charset=utf-8", "utf-8"},
-		{"<?xml version='1.0'?>", "application/xml", "utf-8"},
-		{"<?xml version='1.0' encoding='UTF-8'?>", "", "utf-8"},
-		{"\xef\xbb\xbf<?xml version='1.0' encoding='UTF-8'?>", "", "utf-8"},
+	return []sniffCase{
+		{head: "", want: "utf-8"},
+		{head: "<rss>", want: "utf-8"},
+		{head: "<rss>", header: "text/xml; charset=utf-8", want: "utf-8"},
+		{head: "<?xml version='1.0'?>", header: "application/xml", want: "utf-8"},
+		{head: "<?xml version='1.0' encoding='UTF-8'?>", want: "utf-8"},
+		{head: "\xef\xbb\xbf<?xml version='1.0' encoding='UTF-8'?>", want: "utf-8"},
 		// What a parser makes of its bytes beyond ASCII depends on the parser.
-		{latin, "", "windows-1252*"},
-		{latin, "text/xml; charset=iso-8859-1", "windows-1252*"},
-		{"<rss>", "text/xml; charset=iso-8859-1", "windows-1252*"},
-		{"<?xml encoding='us-ascii'?>", "", "windows-1252*"},
-		{"<?xml encoding='Shift_JIS'?>", "", "shift_jis*"},
-		{"<?xml encoding='utf-16'?>", "", "utf-8*"},
+		{head: latin, want: "windows-1252*"},
+		{head: latin, header: "text/xml; charset=iso-8859-1", want: "windows-1252*"},
+		{head: "<rss>", header: "text/xml; charset=iso-8859-1", want: "windows-1252*"},
+		{head: "<?xml encoding='us-ascii'?>", want: "windows-1252*"},
+		{head: "<?xml encoding='Shift_JIS'?>", want: "shift_jis*"},
+		{head: "<?xml encoding='utf-16'?>", want: "utf-8*"},
 		// Two that say different things.
-		{latin, "text/xml; charset=utf-8", "utf-8*"},
-		{"<?xml encoding='utf-8'?>", "text/xml; charset=iso-8859-2", "iso-8859-2*"},
-		{"<?xml encoding='mine'?>", "text/xml; charset=utf-8", "utf-8*"},
+		{head: latin, header: "text/xml; charset=utf-8", want: "utf-8*"},
+		{head: "<?xml encoding='utf-8'?>", header: "text/xml; charset=iso-8859-2", want: "iso-8859-2*"},
+		{head: "<?xml encoding='mine'?>", header: "text/xml; charset=utf-8", want: "utf-8*"},
 		// Metas do not count.
-		{"<html xmlns='http://www.w3.org/1999/xhtml'><meta charset='gbk'/>", "", "utf-8"},
+		{head: "<html xmlns='http://www.w3.org/1999/xhtml'><meta charset='gbk'/>", want: "utf-8"},
 		// Not editable.
-		{"<?xml encoding='mine'?>", "", unknown},
-		{"<?xml encoding='iso-2022-jp'?>", "", "iso-2022-jp"},
-		{"<rss>", "text/xml; charset=utf-16", "utf-16le"},
-		{"<rss>", "text/xml; charset=mine", unknown},
-		{latin, "text/xml; charset=mine", "unknown"},
-		{"\xff\xfe<\x00", "text/xml; charset=utf-8", "utf-16le"},
-		{"<\x00r\x00", "", unknown},
-		{"\x00<\x00r", "", unknown},
-		{"\x00\x00\x00<", "", unknown},
-		{"\x4c\x6f\xa7\x94\x93", "", unknown},
-	} {
+		{head: "<?xml encoding='mine'?>", want: unknown},
+		{head: "<?xml encoding='iso-2022-jp'?>", want: "iso-2022-jp"},
+		{head: "<rss>", header: "text/xml; charset=utf-16", want: "utf-16le"},
+		{head: "<rss>", header: "text/xml; charset=mine", want: unknown},
+		{head: latin, header: "text/xml; charset=mine", want: unknown},
+		{head: "\xff\xfe<\x00", header: "text/xml; charset=utf-8", want: "utf-16le"},
+		{head: "<\x00r\x00", want: unknown},
+		{head: "\x00<\x00r", want: unknown},
+		{head: "\x00\x00\x00<", want: unknown},
+		{head: "\x4c\x6f\xa7\x94\x93", want: unknown},
+	}
+}
+
+func TestSniffXML(t *testing.T) {
+	for _, tt := range sniffXMLCases() {
 		c := Sniff([]byte(tt.head), tt.header, true)
 		if got := sniffed(c); got != tt.want {
 			t.Errorf("%q, %q: %q, want %q", tt.head, tt.header, got, tt.want)
@@ -389,7 +396,7 @@ func (c Charset) isMarked() bool { return c.code == codeUTF16LE || c.code == cod
 // Enough of a page is enough, wherever it was cut.
 func TestSniffSure(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(4, 13))
-	for _, tt := range sniffCases() {
+	for _, tt := range append(sniffCases(), sniffXMLCases()...) {
 		checkSniff(t, []byte(tt.head), tt.header, false)
 		checkSniff(t, []byte(tt.head), tt.header, true)
 	}
