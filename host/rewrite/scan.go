@@ -162,6 +162,7 @@ type tagText struct {
 	class    int // the same of class
 	overflow bool
 	slash    bool   // it closes itself, where that means something
+	exact    bool   // it is XML: the case of letters counts
 	decoded  []byte // room for values with character references
 }
 
@@ -213,26 +214,36 @@ func (t *tagText) add(b []byte, a attr) {
 	}
 	switch a.nameEnd - a.name {
 	case 2:
-		if t.id < 0 && foldEqual(b[a.name:a.nameEnd], "id") {
+		if t.id < 0 && t.named(b, &a, "id") {
 			t.id = len(t.attrs)
 		}
 	case 5:
-		if t.class < 0 && foldEqual(b[a.name:a.nameEnd], "class") {
+		if t.class < 0 && t.named(b, &a, "class") {
 			t.class = len(t.attrs)
 		}
 	}
 	t.attrs = append(t.attrs, a)
 }
 
-// find returns the index of the first attribute of that name (lower case), or -1.
+// find returns the index of the first attribute of that name (in HTML lower case), or -1.
 func (t *tagText) find(b []byte, name string) int {
 	for i := range t.attrs {
-		a := &t.attrs[i]
-		if int(a.nameEnd-a.name) == len(name) && lower[b[a.name]] == name[0] && foldEqual(b[a.name:a.nameEnd], name) {
+		if t.named(b, &t.attrs[i], name) {
 			return i
 		}
 	}
 	return -1
+}
+
+// named tells whether the attribute has that name (in HTML lower case).
+func (t *tagText) named(b []byte, a *attr, name string) bool {
+	if int(a.nameEnd-a.name) != len(name) {
+		return false
+	}
+	if t.exact {
+		return string(b[a.name:a.nameEnd]) == name
+	}
+	return lower[b[a.name]] == name[0] && foldEqual(b[a.name:a.nameEnd], name)
 }
 
 // value returns the value of attribute i with character references decoded.
@@ -242,7 +253,11 @@ func (t *tagText) value(b []byte, i int) []byte {
 		return v
 	}
 	from := len(t.decoded)
-	t.decoded = decodeValue(t.decoded, v)
+	if t.exact {
+		t.decoded = decodeXML(t.decoded, v)
+	} else {
+		t.decoded = decodeValue(t.decoded, v)
+	}
 	return t.decoded[from:]
 }
 

@@ -9,20 +9,23 @@ func (r *Rewriter) run(b []byte) int {
 	for i := 0; i < len(b) && r.hold < 0; {
 		switch r.mode {
 		case inData:
-			i = r.data(b, i)
+			if r.plan.xml {
+				i = r.dataXML(b, i)
+			} else {
+				i = r.data(b, i)
+			}
 		case inRaw:
 			i = r.rawText(b, i)
 		case inScript:
 			i = r.script(b, i)
 		case inComment, inCDATA:
-			walk := commentEnd
-			if r.mode == inCDATA {
-				walk = cdataEnd
-			}
-			n, state := walk(b[i:], r.sub)
-			r.sub = state
-			if r.mode == inCDATA && r.framesOK {
-				r.noteCDATA(b[i:], n)
+			var n int
+			if r.mode == inComment {
+				n, r.sub = commentEnd(b[i:], r.sub)
+			} else {
+				if n, r.sub = seekEnd(b[i:], ']', r.sub); r.framesOK {
+					r.noteCDATA(b[i:], n)
+				}
 			}
 			if n < 0 {
 				i = len(b)
@@ -38,6 +41,8 @@ func (r *Rewriter) run(b []byte) int {
 				i += n + 1
 				r.mode = inData
 			}
+		case inXMLComment, inXMLPI, inDoctype:
+			i = r.runXML(b, i)
 		default:
 			i = len(b)
 		}
@@ -165,6 +170,10 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 		return r.wait(s, true)
 	}
 	t := tag{s: s, p: p, key: k, name: b[s+1 : p], flags: tagFlags(k)}
+	if r.plan.xml {
+		k = exactKey(t.name)
+		t.key, t.flags = k, 0
+	}
 	if r.outline != nil {
 		r.outline.at = r.outline.base + s
 	}
@@ -174,6 +183,7 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 		k == keySVG || k == keyMath || input || len(r.stack) > 0 && r.stack[len(r.stack)-1].flags&fForeign != 0
 	switch {
 	case t.read:
+		r.text.exact = r.plan.xml
 		t.end = r.text.parse(b, p)
 	case b[p] == '>':
 		t.end = p + 1
@@ -190,7 +200,12 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 		i := r.text.find(b, "type")
 		t.hidden = i >= 0 && foldEqual(r.text.value(b, i), "hidden")
 	}
-	v := r.place(b, &t)
+	v := opens
+	if r.plan.xml {
+		v = r.placeXML(b, &t)
+	} else {
+		v = r.place(b, &t)
+	}
 	for t.n > 0 && r.stack[t.n-1].flags&fGhost != 0 {
 		t.n-- // nothing is left in it
 	}

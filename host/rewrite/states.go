@@ -138,23 +138,3 @@ func commentEnd(b []byte, state int) (int, int) {
 	}
 	return -1, state
 }
-
-// cdataEnd is the same for a CDATA section; its state counts the brackets, up to two.
-func cdataEnd(b []byte, state int) (int, int) {
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == ']':
-			state = min(state+1, 2)
-		case c == '>' && state == 2:
-			return i + 1, 0
-		default:
-			state = 0
-			j := bytes.IndexByte(b[i:], ']')
-			if j < 0 {
-				return -1, 0
-			}
-			i += j - 1
-		}
-	}
-	return -1, state
-}

@@ -125,6 +125,9 @@ func (r *Rewriter) push(t *tag) {
 // noteSeen remembers what decides over later tags.
 func (r *Rewriter) noteSeen(t *tag) {
 	r.initial = false
+	if r.plan.xml {
+		return
+	}
 	if t.key == keyForm && t.flags&fForeign == 0 && r.templates == 0 {
 		r.formOpen = true
 	}
@@ -263,6 +266,9 @@ func (r *Rewriter) appendName(dst []byte, i int) []byte {
 
 // hidesTail tells whether markup at the end of the page would not be seen.
 func (r *Rewriter) hidesTail() bool {
+	if r.plan.xml {
+		return len(r.stack) > 0
+	}
 	for i := range r.stack {
 		if r.stack[i].flags&(fNoTail|fForeign) != 0 {
 			return true
