@@ -127,7 +127,7 @@ type node struct {
 	cost, closedCost, settledCost int   // where it began, closed, and its parent closed; -1: not yet
 	key                           uint64
 	bits                          uint64 // the tests of matcher.inner that it meets, late conditions aside
-	void, raw                     bool
+	void, raw, template           bool
 }
 
 // maxSteps bounds the comparisons for :has of one outline.
@@ -218,7 +218,7 @@ func (o *outline) open(r *Rewriter, t *tag) {
 	id := int32(len(o.nodes))
 	n := node{
 		parent: -1, prev: o.lasts[t.n], next: -1, kindNext: -1, key: t.key, cost: o.cost(o.at), closedCost: -1, settledCost: -1,
-		from: o.at, name: o.base + t.p, end: o.base + t.end, void: t.void, raw: t.flags&(fRaw|fRCDATA) != 0 && t.flags&fForeign == 0,
+		from: o.at, name: o.base + t.p, end: o.base + t.end, void: t.void, template: t.flags&fTemplate != 0, raw: t.flags&(fRaw|fRCDATA) != 0 && t.flags&fForeign == 0,
 	}
 	if t.n > 0 {
 		n.parent = o.opened[t.n-1]
@@ -237,9 +237,7 @@ func (o *outline) open(r *Rewriter, t *tag) {
 		o.firsts[t.n] = id
 	}
 	o.lasts[t.n] = id
-	if t.live {
-		n.bits = r.innerBits(t)
-	}
+	n.bits = r.bits
 	if t.void {
 		n.closed, n.closedCost, n.last = n.end, n.cost, id+1
 		o.nodes = append(o.nodes, n)
@@ -252,8 +250,7 @@ func (o *outline) open(r *Rewriter, t *tag) {
 }
 
 // innerBits tells which tests of matcher.inner the element meets.
-func (r *Rewriter) innerBits(t *tag) (bits uint64) {
-	b := r.outline.buf[r.outline.base:]
+func (r *Rewriter) innerBits(b []byte, t *tag) (bits uint64) {
 	for i := range r.plan.inner {
 		x := &r.plan.inner[i]
 		ok := x.meets(b, &r.text, t.key, t.name)

@@ -116,6 +116,9 @@ func (r *Rewriter) edit(b []byte, t *tag) {
 	if sum.before {
 		r.insert(abi.OpBefore)
 	}
+	if p.child >= 0 && len(r.frames) > 0 {
+		r.children[p.child].tag = len(r.buf)
+	}
 	switch {
 	case sum.replace >= 0:
 		r.put(r.plan.edits[sum.replace].content)
@@ -279,6 +282,7 @@ func (r *Rewriter) endVoid(sum summary, p pending) {
 		r.insertBack(abi.OpAfter)
 	}
 	if p.child >= 0 && len(r.frames) > 0 {
+		r.children[p.child].close = len(r.buf)
 		r.children[p.child].end = len(r.buf)
 		r.frames[len(r.frames)-1].cur = -1
 	}

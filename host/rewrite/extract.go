@@ -55,12 +55,13 @@ func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
 
 // An extract collects what Extract returns. The whole page comes in one Write.
 type extract struct {
-	attr  string
-	found []found
-	open  []int32 // of found: the elements that are open, with their depth
-	depth []int32
-	left  int // bytes
-	most  int // elements
+	attr   string
+	found  []found
+	open   []int32 // of found: the elements that are open, with their depth
+	depth  []int32
+	left   int // bytes
+	most   int // elements
+	within int // the least depth of an element
 }
 
 type found struct {
@@ -87,7 +88,7 @@ func (r *Rewriter) extractTag(b []byte, t *tag) {
 	if r.exit >= 0 {
 		r.idSeen[r.exit] = true
 	}
-	if len(r.hits) == 0 || len(x.found) == x.most {
+	if len(r.hits) == 0 || len(x.found) == x.most || t.n < x.within {
 		if !t.void {
 			r.push(t)
 		}

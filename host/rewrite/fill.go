@@ -9,7 +9,7 @@ func (r *Rewriter) lookWithin(f *frame) {
 		if l.by == byAttr && l.key.from != nil {
 			for i := range r.children[f.from:] {
 				c := &r.children[f.from+i]
-				if v, ok := r.valueWithin(c, &l.key); c.item && ok {
+				if v, ok := r.valueWithin(f, c, &l.key); c.item && ok {
 					r.rankBy(l, c, v)
 				}
 			}
@@ -21,7 +21,7 @@ func (r *Rewriter) lookWithin(f *frame) {
 			for i := range r.children[f.from:] {
 				c := &r.children[f.from+i]
 				if c.kept && c.passes {
-					c.passes = l.passes(r.valueWithin(c, &l.filter))
+					c.passes = l.passes(r.valueWithin(f, c, &l.filter))
 				}
 			}
 		}
@@ -30,15 +30,17 @@ func (r *Rewriter) lookWithin(f *frame) {
 
 // valueWithin returns the value that s means in the child, as it stands after
 // edits within it. It is good until the next call.
-func (r *Rewriter) valueWithin(c *child, s *source) ([]byte, bool) {
+func (r *Rewriter) valueWithin(f *frame, c *child, s *source) ([]byte, bool) {
 	if r.probe == nil {
 		r.probe = new(Rewriter)
 	}
 	w := r.probe
 	w.Reset(s.from, nowhere{})
-	x := &extract{attr: s.attr, left: maxExtractBytes, most: 1}
+	w.follow(r) // rows are read as such only in a table
+	w.truncate(f.depth + 1)
+	x := &extract{attr: s.attr, left: maxExtractBytes, most: 1, within: f.depth + 2}
 	w.extract = x
-	_, _ = w.Write(r.buf[c.start:c.end])
+	_, _ = w.Write(r.buf[c.tag:c.close])
 	_ = w.Close()
 	if len(x.found) == 0 {
 		return nil, false
@@ -70,8 +72,13 @@ func (r *Rewriter) fillFrame(f *frame) Reason {
 		}
 		sample = 0
 	}
-	if why := r.pattern.parse(r.sample(&all[sample]), r.plan.xml); why != 0 {
+	markup := r.sample(&all[sample])
+	if why := r.pattern.parse(markup, r.plan.xml); why != 0 {
 		return why
+	}
+	closing, ok := r.closing(r.name[:0], markup, f.depth+1)
+	if r.name = closing; !ok {
+		return WhyPattern
 	}
 	tail = sample
 	if n := len(r.slots); n > 0 {
@@ -88,6 +95,7 @@ func (r *Rewriter) fillFrame(f *frame) Reason {
 			out = append(append(out, gap...), r.buf[all[i].start:all[i].end]...)
 		case next < len(items):
 			out = r.pattern.append(append(out, gap...), &items[next], r.plan.charset)
+			out = append(out, closing...)
 			next++
 		default:
 			if word, _ := cutToken(gap); len(word) > 0 {
@@ -98,6 +106,7 @@ func (r *Rewriter) fillFrame(f *frame) Reason {
 			space := spaceBefore(r.buf[f.start:all[i].start])
 			for ; next < len(items); next++ {
 				out = r.pattern.append(append(out, space...), &items[next], r.plan.charset)
+				out = append(out, closing...)
 			}
 		}
 		if len(out) > r.plan.maxBuffer {
@@ -113,7 +122,7 @@ func (r *Rewriter) fillFrame(f *frame) Reason {
 // sample returns the markup that the child stands for: the content of a template, or all of another.
 func (r *Rewriter) sample(c *child) []byte {
 	if !c.template {
-		return r.buf[c.start:c.end]
+		return r.buf[c.tag:c.close]
 	}
 	content := r.buf[c.inner:c.end]
 	if c.name == c.nameEnd { // it has an end tag

@@ -92,6 +92,12 @@ func (r *Rewriter) endElement(b []byte, i, s, end, open int) int {
 	} else if s < end {
 		open = min(open, i)
 	}
+	if p.child >= 0 {
+		r.flush(b, end)
+		if p.child >= 0 {
+			r.children[p.child].close = len(r.buf)
+		}
+	}
 	r.afterContent(b, i, end, &open, held)
 	if p.child >= 0 {
 		r.flush(b, end)
@@ -110,6 +116,10 @@ func (r *Rewriter) appendContent(b []byte, i, s int, open *int, p *pending, held
 	}
 	for _, h := range held {
 		if e := r.plan.edits[h]; e.op == abi.OpAppend {
+			if e.markup && !r.stays(e.content, i+1, nil) {
+				r.not(h, WhyPlace) // what came in the element decides, too
+				continue
+			}
 			r.flush(b, s)
 			*open = r.writeEnds(*open, i+1)
 			r.put(e.content)
@@ -123,6 +133,10 @@ func (r *Rewriter) appendContent(b []byte, i, s int, open *int, p *pending, held
 func (r *Rewriter) afterContent(b []byte, i, end int, open *int, held []int32) {
 	for x := len(held) - 1; x >= 0; x-- {
 		if e := r.plan.edits[held[x]]; e.op == abi.OpAfter {
+			if e.markup && !r.stays(e.content, i, nil) {
+				r.not(held[x], WhyPlace)
+				continue
+			}
 			r.flush(b, end)
 			if *open > i {
 				r.writeEnds(*open, i+1)

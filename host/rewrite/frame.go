@@ -22,7 +22,8 @@ type frame struct {
 // A child is a child element of a list. Offsets are in editing.buf.
 type child struct {
 	start, end     int
-	inner          int // of a template: where its content begins
+	tag, inner     int // where its start tag begins, and ends
+	close          int // where it ends itself; before end is what was put after it
 	template       bool
 	show, showEnd  int // the content that the distance replaces; -1 if none was found
 	name, nameEnd  int // in editing.values: its name, if it has no end tag

@@ -98,7 +98,7 @@ func (o *outline) full(id int32, x *test) (answer, int) {
 
 // empty answers :empty: neither an element nor text, be it a space, is in it.
 func (o *outline) empty(n *node, id int32) (answer, int) {
-	if n.void {
+	if n.void || n.template { // what stands in a template is no child of it
 		return yes, n.cost
 	}
 	if int(id)+1 < len(o.nodes) && o.nodes[id+1].parent == id {

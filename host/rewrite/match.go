@@ -57,6 +57,7 @@ type siblings struct {
 	zeros   []uint64
 	subBits []uint64 // routes of matcher.subs that the element at hand is the subject of
 	met     uint64   // matcher.counters that it meets
+	bits    uint64   // in an outline: matcher.inner that it meets
 	lost    []int32  // edits that cannot be decided for it
 	asked   bool     // it cannot be told yet which edits aim at it
 	began   bool     // the body has begun
@@ -80,6 +81,7 @@ func (r *Rewriter) seek(b []byte, t *tag) bool {
 		r.level(t)
 	}
 	if !t.live {
+		r.bits = 0
 		return true
 	}
 	r.asked = false
@@ -96,6 +98,7 @@ func (r *Rewriter) seek(b []byte, t *tag) bool {
 		}
 	}
 	if r.outline != nil {
+		r.bits = r.innerBits(b, t)
 		return true
 	}
 	r.match(b, t)
@@ -168,12 +171,15 @@ func (r *Rewriter) try(b []byte, t *tag, i int32) {
 	if !x.meets(b, &r.text, t.key, t.name) {
 		return
 	}
+	late := yes
 	for j := range x.conds {
-		if c := &x.conds[j]; !c.late && r.cond(b, t, c) == no {
-			return
+		if c := &x.conds[j]; !c.late {
+			late = late.and(r.cond(b, t, c))
 		}
 	}
-	late := yes
+	if late == no {
+		return
+	}
 	settled := !x.late
 	for j := range x.uses {
 		u := &x.uses[j]
@@ -269,7 +275,14 @@ func (r *Rewriter) cond(b []byte, t *tag, c *cond) answer {
 		}
 		return answerOf(nth(c.a, c.b, int(r.counted[t.n*len(r.plan.counters)+int(c.counter)])+1))
 	case pseudoNthType:
-		return answerOf(nth(c.a, c.b, r.kindCount(t)+1))
+		k := r.kind(t)
+		switch {
+		case k != nil:
+			return answerOf(nth(c.a, c.b, int(k.count)+1))
+		case len(r.kinds) == maxKinds:
+			return untold
+		}
+		return answerOf(nth(c.a, c.b, 1))
 	}
 	return r.ahead.answer(c)
 }
@@ -336,13 +349,6 @@ func (r *Rewriter) kind(t *tag) *kindCount {
 		}
 	}
 	return nil
-}
-
-func (r *Rewriter) kindCount(t *tag) int {
-	if k := r.kind(t); k != nil {
-		return int(k.count)
-	}
-	return 0
 }
 
 // enter counts the element that the tag opens. It comes before push.

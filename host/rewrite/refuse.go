@@ -180,10 +180,27 @@ func (r *Rewriter) refusesUnwrap(t *tag) Reason {
 		return WhyRawText
 	case t.flags&fNoUnwrap != 0, t.key == keySVG, t.key == keyMath, t.key == keyForm:
 		return WhyPlace
-	case t.flags&fListScope != 0 && r.inScope(t.n, fLi, fScope|fListScope) >= 0:
-		return WhyPlace // its items would end the one around it
+	case t.flags&fSpecial != 0 && t.n > 0 && r.stack[t.n-1].flags&fHeading != 0:
+		return WhyPlace // a heading in it would end the one around it
+	case t.flags&fSpecial != 0 && t.flags&fPassLi == 0 && r.inItem(t.n):
+		return WhyPlace // items in it would end the one around it
 	}
 	return r.textBeside(t)
+}
+
+// inItem tells whether an item's start tag among the first n open elements would
+// end one of them.
+func (r *Rewriter) inItem(n int) bool {
+	for i := n - 1; i >= 0; i-- {
+		f := r.stack[i].flags
+		if f&(fLi|fDd) != 0 {
+			return true
+		}
+		if f&fSpecial != 0 && f&fPassLi == 0 {
+			break
+		}
+	}
+	return false
 }
 
 // refusesAttr tells why an attribute of the element may not be changed, or 0:

@@ -11,13 +11,9 @@ type trial struct {
 	bad  bool
 }
 
-// stays tells whether markup, put where the first n elements are open, and the
-// one that inside opens if it is not nil, closes none of them and leaves none of
-// its own open.
-func (r *Rewriter) stays(markup []byte, n int, inside *tag) bool {
-	if r.plan.xml {
-		return true // it is balanced
-	}
+// readyTrial readies a trial where the first n elements are open, and the one
+// that inside opens if it is not nil.
+func (r *Rewriter) readyTrial(n int, inside *tag) *trial {
 	if r.tried == nil {
 		r.tried = new(trial)
 		r.tried.plan = Plan{matcher: new(matcher), maxTag: 1 << 30}
@@ -28,16 +24,61 @@ func (r *Rewriter) stays(markup []byte, n int, inside *tag) bool {
 	w.trial = nil
 	w.Reset(&y.plan, nowhere{})
 	w.follow(r)
-	w.truncate(n)
+	w.keepOpen(n)
 	if inside != nil {
 		one := *inside
-		one.n = n
+		one.n = len(w.stack)
 		w.push(&one)
 	}
 	w.trial, w.muted = y, true
 	y.base, y.bad = len(w.stack), false
+	return y
+}
+
+// stays tells whether markup, put where the first n elements are open, and the
+// one that inside opens if it is not nil, closes none of them and leaves none of
+// its own open.
+func (r *Rewriter) stays(markup []byte, n int, inside *tag) bool {
+	if r.plan.xml {
+		return true // it is balanced
+	}
+	y := r.readyTrial(n, inside)
+	w := &y.rw
 	w.run(markup)
 	return !y.bad && w.hold < 0 && w.mode == inData && w.stopped == 0 && len(w.stack) == y.base
+}
+
+// keepOpen ends the open elements beyond the first n, but for formatting
+// elements: the parser goes on with those in what follows.
+func (r *Rewriter) keepOpen(n int) {
+	var kept []element
+	for _, e := range r.stack[n:] {
+		if e.flags&(fFormat|fGhost) == fFormat && e.key&longKey == 0 {
+			kept = append(kept, e)
+		}
+	}
+	r.truncate(n)
+	r.stack = append(r.stack, kept...)
+}
+
+// closing appends the end tags that the sample of a list leaves out; it returns
+// false if the sample is not by itself where the first n elements are open.
+func (r *Rewriter) closing(dst, sample []byte, n int) ([]byte, bool) {
+	if r.plan.xml {
+		return dst, true
+	}
+	y := r.readyTrial(n, nil)
+	w := &y.rw
+	w.run(sample)
+	if y.bad || w.hold >= 0 || w.mode != inData || w.stopped != 0 {
+		return dst, false
+	}
+	for i := len(w.stack) - 1; i >= y.base; i-- {
+		dst = append(dst, '<', '/')
+		dst = w.appendName(dst, i)
+		dst = append(dst, '>')
+	}
+	return dst, true
 }
 
 // topFlags tells what all elements that stand at the top of markup, which is
