@@ -47,6 +47,7 @@ func (p *pattern) parseIn(markup []byte, xml bool, space flags) Reason {
 		p.flush()
 	}
 	l.b = nil
+	clear(p.sets[:cap(p.sets)])
 	return why
 }
 

@@ -206,14 +206,22 @@ const (
 	asItIs
 )
 
+// maxAttrWord is longer than every name of an attribute that is known here.
+const maxAttrWord = 32
+
 // useOf tells what becomes of slots in the attribute, and what its value must be.
 func (p *pattern) useOf(n *patternNode, name []byte) (check, int) {
 	low := p.lower(name)
 	_, local := splitBytes(low)
+	// Names are compared as far as they may mean something, which needs no allocation.
+	low, local = low[:min(len(low), maxAttrWord)], local[:min(len(local), maxAttrWord)]
+	if harmlessAttr(string(low)) {
+		return noCheck, filled
+	}
 	if use := p.useIn(n.key, low); use != filled {
 		return noCheck, use
 	}
-	if activeAttr(low) || activeAttr(local) || guardedAttr(string(low)) || guardedAttr(string(local)) || !attrName(string(low)) {
+	if activeAttr(low) || activeAttr(local) || guardedAttr(string(low)) || guardedAttr(string(local)) || !plainAttr(name) || low[0] == '_' {
 		return noCheck, leftOut
 	}
 	kind := urlKind(string(low))
@@ -245,8 +253,7 @@ func (p *pattern) useOf(n *patternNode, name []byte) (check, int) {
 	return noCheck, filled
 }
 
-// useIn tells it of elements that load, run or rule something, in which few
-// attributes are harmless. name is in lower case.
+// useIn tells it of elements that load, run or rule something. name is in lower case, and means something to them.
 func (p *pattern) useIn(key uint64, name []byte) int {
 	ok := true
 	switch key {
@@ -266,7 +273,11 @@ func (p *pattern) useIn(key uint64, name []byte) int {
 	case keyInput:
 		ok = string(name) != "type"
 	case keyIframe:
-		ok = string(name) != "allow"
+		switch string(name) {
+		case "src", "width", "height", "loading":
+		default:
+			ok = false // what it may do, or a page in an attribute
+		}
 	}
 	if ok {
 		return filled

@@ -44,9 +44,9 @@ func TestPattern(t *testing.T) {
 		{"handlers and styles", `<b onclick="f({{n}})" style="top:{{n}}" srcdoc={{t}} nonce={{n}} title=x></b>`, `<b title=x></b>`},
 		{"libraries", `<b v-html="{{t}}" x-data="{{t}}" @click="{{t}}" :a="{{t}}" ng-bind={{t}} hx-get="{{u}}"></b>`, `<b></b>`},
 		{"others of these", `<b onclick="f()" title={{n}}></b>`, `<b onclick="f()" title="12.5e3"></b>`},
-		{"iframe", `<iframe src="{{u}}" allow="{{t}}" sandbox="{{t}}"></iframe>`, `<iframe src="/a b?c=d&amp;e=f"></iframe>`},
+		{"iframe", `<iframe src="{{u}}" allow="{{t}}" sandbox="{{t}}" csp="{{t}}" name="{{t}}"></iframe>`, `<iframe src="/a b?c=d&amp;e=f"></iframe>`},
 		{"input", `<input type={{t}} value={{n}}>`, `<input value="12.5e3">`},
-		{"script", `<script src="{{u}}" id="{{n}}">{{t}}</script>`, `<script src="{{u}}" id="{{n}}">{{t}}</script>`},
+		{"script", `<script src="{{u}}" async={{n}} id="{{n}}">{{t}}</script>`, `<script src="{{u}}" async={{n}} id="12.5e3">{{t}}</script>`},
 		{"meta", `<meta itemprop=price content={{n}}><meta content="{{t}}"><meta itemprop=x http-equiv=refresh content="{{t}}">`, `<meta itemprop=price content="12.5e3"><meta><meta itemprop=x http-equiv=refresh>`},
 		{"link", `<link itemprop=url href="{{u}}"><link rel=stylesheet href="{{u}}"><link rel={{t}} itemprop=x href="{{u}}">`, `<link itemprop=url href="/a b?c=d&amp;e=f"><link rel=stylesheet><link itemprop=x>`},
 		{"object", `<object data="{{u}}"></object><embed src="{{u}}"><base href="{{u}}">`, `<object></object><embed><base>`},
@@ -195,7 +195,7 @@ func manyNames(n int) string {
 }
 
 func TestPatternNoAllocations(t *testing.T) {
-	markup := []byte(`<li id=x class="{{c}}"><a href="{{url}}?a=1&amp;b={{q}}" data-fill="title=title">{{title}}</a><img srcset="{{img}} 1x, /i/{{q}} 2x" data-fill-if=img><script type=application/json>{"a":"{{title}}","b":{{n}}}</script><p data-fill=c>sample</p></li>`)
+	markup := []byte(`<li id=x class="{{c}}" data-an-attribute-with-quite-a-long-name-of-its-own="{{c}}" a-second-attribute-with-quite-a-long-name="{{c}}"><a href="{{url}}?a=1&amp;b={{q}}" data-fill="title=title">{{title}}</a><img srcset="{{img}} 1x, /i/{{q}} 2x" data-fill-if=img><script type=application/json>{"a":"{{title}}","b":{{n}}}</script><p data-fill=c>sample</p></li>`)
 	items, err := parseItems("c=a b\nurl=https://example.org/a\nq=x y&z\ntitle=\u00fc <b>\nimg=/x.png\nn=1.5\n\nn=2\nc=x\nurl=/?a&b")
 	if err != nil {
 		t.Fatal(err)
