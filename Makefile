@@ -52,6 +52,10 @@ $(BUN): host/rewrite/bench/package-lock.json | tools-for-bench
 tools-for-bench:
 	@sh tools/need.sh nodejs npm python3-doc apache2-doc debian-faq debian-policy developers-reference git-doc postgresql-doc
 
+bench-edge: $(BUILTIN) ## whole exchanges beside a bare fasthttp proxy (installs wrk through apt)
+	sh tools/need.sh wrk
+	$(GO) test -run '^$$' -bench '^BenchmarkWhole' -benchtime 1x ./host/edge
+
 fuzz: $(BUILTIN) ## run each fuzz target for FUZZTIME (1m)
 	sh tools/fuzz.sh $(or $(FUZZTIME),1m)
 
@@ -60,9 +64,9 @@ check: $(BUILTIN) ## format, vet, staticcheck, tidy, a clean tree
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) mod tidy -diff
-	GOOS=wasip1 GOARCH=wasm $(GO) vet ./policies/builtin/guest ./policies/sdk/go ./policies/sdk/example/go
+	GOOS=wasip1 GOARCH=wasm $(GO) vet ./policies/builtin/guest ./policies/sdk/go ./policies/sdk/example/go ./host/edge/testdata/policies/...
 
 clean: ## remove what was built
 	rm -rf bin $(BUILTIN)
 
-.PHONY: help build run test tools-for-tests tools-for-bench test-real geodata bench fuzz check clean
+.PHONY: help build run test tools-for-tests tools-for-bench test-real geodata bench bench-edge fuzz check clean

@@ -65,18 +65,6 @@ func playRole(name string) {
 	io.Copy(io.Discard, os.Stdin)
 }
 
-// benchPage is the 30 KB page with 50 items that edges are compared on.
-func benchPage() string {
-	var b strings.Builder
-	b.WriteString("<!DOCTYPE html><html><head><meta charset=utf-8><title>Stores</title></head><body><p id=greeting></p><ul id=results>\n")
-	for i := range 50 {
-		fmt.Fprintf(&b, `<li class="card" data-lat="%.3f" data-lon="%.3f"><h3>Store %d</h3><p class="address">Street %d, a city</p><p>%s</p><span class="distance"></span></li>`+"\n",
-			float64(i*37%120-60), float64(i*71%300-150), i, i, strings.Repeat("Some text about this store. ", 16))
-	}
-	b.WriteString("</ul></body></html>\n")
-	return b.String()
-}
-
 func serveOn(handler fasthttp.RequestHandler) (net.Addr, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -87,12 +75,17 @@ func serveOn(handler fasthttp.RequestHandler) (net.Addr, error) {
 }
 
 func serveOrigin() (net.Addr, error) {
-	body := []byte(benchPage())
+	page, stores := []byte(benchPage()), []byte(benchJSON())
 	return serveOn(func(ctx *fasthttp.RequestCtx) {
-		ctx.SetContentType("text/html; charset=utf-8")
 		ctx.Response.Header.Set("Cache-Control", "public, max-age=60")
 		ctx.Response.Header.Set("Etag", `"v1"`)
-		ctx.SetBody(body)
+		if string(ctx.Path()) == "/json" {
+			ctx.SetContentType("application/json")
+			ctx.SetBody(stores)
+			return
+		}
+		ctx.SetContentType("text/html; charset=utf-8")
+		ctx.SetBody(page)
 	})
 }
 
@@ -145,7 +138,13 @@ type player struct {
 
 func startRole(b *testing.B, role string, env ...string) *player {
 	b.Helper()
-	p := &player{cmd: exec.Command(os.Args[0])}
+	return start(b, exec.Command(os.Args[0]), role, env...)
+}
+
+// start starts cmd, which is this binary, in a role.
+func start(b *testing.B, cmd *exec.Cmd, role string, env ...string) *player {
+	b.Helper()
+	p := &player{cmd: cmd}
 	p.cmd.Env = append(os.Environ(), append(env, roleVar+"="+role, "GOMAXPROCS=1")...)
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()
@@ -233,9 +232,11 @@ var browserHeader = map[string]string{
 	"X-Forwarded-For": sanFrancisco,
 }
 
-func against(b *testing.B, routes string, n int) {
+// benchSite writes the configuration of a site, with the demo's places, and
+// returns its folder.
+func benchSite(b *testing.B, origin, routes string) string {
+	b.Helper()
 	dir := b.TempDir()
-	origin := startRole(b, "origin")
 	var db bytes.Buffer
 	if err := demodb.Build(&db); err != nil {
 		b.Fatal(err)
@@ -248,12 +249,18 @@ tenants:
     hosts: [shop.localhost]
     origin: http://%s
     routes: %s
-`, cache(), origin.addr, routes)
+`, cache(), origin, routes)
 	for name, text := range map[string]string{"bespoke.yaml": yaml, "places.mmdb": db.String()} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			b.Fatal(err)
 		}
 	}
+	return dir
+}
+
+func against(b *testing.B, routes string, n int) {
+	origin := startRole(b, "origin")
+	dir := benchSite(b, origin.addr, routes)
 	bare := startRole(b, "bare", "BESPOKE_BENCH_ORIGIN="+origin.addr)
 	edge := startRole(b, "edge", "BESPOKE_BENCH_DIR="+dir)
 	for b.Loop() {

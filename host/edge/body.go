@@ -29,12 +29,13 @@ type body struct {
 	out bytes.Buffer // rewritten, encoded, not yet sent
 	err error        // io.EOF: whole; else why it is not
 
-	// What page has read, and how that ended.
+	// What page or take has read, and how that ended.
 	head        []byte
 	late        error
 	looked, all bool
 
 	rw      *rewrite.Rewriter
+	gather  gather
 	started bool
 
 	gzr *kgzip.Reader
@@ -140,6 +141,23 @@ func (b *body) page() (text []byte, ok bool) {
 	return b.head, b.all && len(b.head) <= pageLimit
 }
 
+// take reads a body of n bytes that is not coded. It reports whether it came
+// whole; else read tells what came, and then why there is no more.
+func (b *body) take(n int) bool {
+	if !b.looked {
+		b.looked = true
+		if cap(b.head) < n {
+			b.head = make([]byte, n)
+		}
+		m, err := io.ReadFull(b.origin, b.head[:n])
+		b.head = b.head[:m]
+		if b.late = unexpected(err); err == nil {
+			b.late, b.all = io.EOF, true
+		}
+	}
+	return b.all && len(b.head) == n
+}
+
 // read returns the next of the decoded page: first what page has read.
 func (b *body) read() ([]byte, error) {
 	if len(b.head) > 0 {
@@ -183,12 +201,18 @@ func (b *body) start() error {
 		b.brw.Reset(&b.out)
 		sink = b.brw
 	}
+	b.begin(sink)
+	return nil
+}
+
+// begin readies the rewriter.
+func (b *body) begin(sink io.Writer) {
+	b.started = true
 	if b.rw == nil {
 		b.rw = rewrite.New(b.plan, sink)
 	} else {
 		b.rw.Reset(b.plan, sink)
 	}
-	return nil
 }
 
 // Levels at which a page is worth its time when it is coded for one visitor.
@@ -283,6 +307,10 @@ func (b *body) applied() (n int) {
 // close gives b back to the pool. Large buffers are left to the collector.
 func (b *body) close() {
 	b.origin, b.src, b.plan = nil, nil, nil
+	b.gather.page, b.gather.to = nil, nil
+	if cap(b.gather.made) > wholeBody {
+		b.gather.made = nil
+	}
 	if cap(b.head) > wholeBody {
 		b.head = nil
 	}

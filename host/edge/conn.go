@@ -131,6 +131,7 @@ type visitorConn struct {
 	until  time.Time     // what the server wants for reads; zero: for ever
 	armed  time.Time     // what is set for reads
 	writes time.Time     // what is set for writes
+	after  *net.Buffers  // goes out in one system call with the next Write; its first place is for that
 
 	silent atomic.Bool // nothing has come over it; browsers open connections in reserve
 	drop   atomic.Bool // see hangUp
@@ -179,22 +180,50 @@ func (v *visitorConn) Read(b []byte) (int, error) {
 }
 
 func (v *visitorConn) Write(b []byte) (sum int, err error) {
-	// until is ahead of the clock by the time that a request may take to arrive.
-	if v.writes.Before(v.until) || v.writes.IsZero() {
-		if err := v.arm(); err != nil {
+	if v.after != nil {
+		(*v.after)[0] = b
+		if err := v.writeAll(v.after); err != nil {
 			return 0, err
 		}
+		return len(b), nil
+	}
+	if err := v.ready(); err != nil {
+		return 0, err
 	}
 	for {
 		n, err := v.Conn.Write(b[sum:])
 		sum += n
-		if err == nil || n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return sum, err
-		}
-		if err := v.arm(); err != nil { // the visitor took some
+		if !v.more(n, err) {
 			return sum, err
 		}
 	}
+}
+
+// writeAll writes all of these, and takes off what went.
+func (v *visitorConn) writeAll(all *net.Buffers) error {
+	if err := v.ready(); err != nil {
+		return err
+	}
+	for {
+		n, err := all.WriteTo(v.Conn)
+		if !v.more(int(n), err) {
+			return err
+		}
+	}
+}
+
+// ready makes sure that a write has its time. until is ahead of the clock by
+// the time that a request may take to arrive.
+func (v *visitorConn) ready() error {
+	if v.writes.Before(v.until) || v.writes.IsZero() {
+		return v.arm()
+	}
+	return nil
+}
+
+// more reports whether a write that ran out of time goes on: the visitor took some.
+func (v *visitorConn) more(n int, err error) bool {
+	return err != nil && n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && v.arm() == nil
 }
 
 func (v *visitorConn) arm() error {

@@ -156,6 +156,7 @@ func (x *exchange) dry(in DryInput) (r DryResult, err error) {
 	} else {
 		x.passOn()
 	}
+	r.Body = x.parcel.take(x)
 	if x.streamed {
 		return r, errors.New("dry exchange: the page cannot be rewritten as a whole, its edits make it too long")
 	}
@@ -179,7 +180,9 @@ func (x *exchange) dryAnswer(r *DryResult) {
 	for name, value := range out.Header.All() {
 		r.Header = append(r.Header, [2]string{string(name), string(value)})
 	}
-	r.Body = slices.Clone(out.Body())
+	if r.Body == nil {
+		r.Body = slices.Clone(out.Body())
+	}
 }
 
 // dryPolicies is runPolicies, written down.

@@ -48,6 +48,8 @@ type exchange struct {
 	uploading int64              // bytes of the upload budget that it holds
 	applied   int                // edits of the body that took effect
 	streamed  bool               // the body is written after the handler returns
+	passing   *[]byte            // of buffers: a body that passes as it is
+	parcel    parcel             // what is sent of a body that is whole in memory
 	scratch   []byte             // for values of headers
 }
 
@@ -97,6 +99,9 @@ func (x *exchange) end() {
 	x.edge.uploads.Add(-x.uploading)
 	if b := x.body; b != nil {
 		b.close()
+	}
+	if x.passing != nil {
+		buffers.Put(x.passing)
 	}
 	edits := x.edits
 	clear(edits[:cap(edits)]) // they hold what a policy made of this visitor's data

@@ -87,12 +87,30 @@ func (x *exchange) rewrite() {
 		b.to = identity // the origin was not asked for it
 		out.Header.Del("Content-Encoding")
 	}
-	if b.from == identity && n >= 0 && n <= wholeBody || x.unchunked {
+	switch {
+	case b.from == identity && n >= 0 && n <= wholeBody && b.take(n):
+		x.inOne()
+		return
+	case x.unchunked:
 		x.whole()
 		return
 	}
 	x.streamed = true
 	out.SetBodyStream(&stream{x: x, src: b}, -1)
+}
+
+// inOne rewrites a body that is in memory. What no edit changes is sent from where it is.
+func (x *exchange) inOne() {
+	b := x.body
+	x.in.CloseBodyStream() // the connection to the origin serves others while the visitor takes the answer
+	x.parcel.open()
+	b.gather = gather{page: b.head, to: &x.parcel, made: b.gather.made[:0]}
+	b.begin(&b.gather)
+	b.rw.Write(b.head)
+	b.rw.Close()
+	x.applied = b.applied()
+	b.gather.end()
+	x.parcel.send(x)
 }
 
 // whole rewrites all of the body before anything is sent.
@@ -124,10 +142,7 @@ func (x *exchange) plan() *rewrite.Plan {
 		}
 	}
 	_, utf8 := htmlCharset(x.in.Header.ContentType())
-	opt := rewrite.Options{Tail: x.tail()}
-	if utf8 {
-		opt.Charset = rewrite.UTF8
-	}
+	opt := rewrite.Options{Tail: x.tail(), UTF8: utf8}
 	plan, err := rewrite.Compile(edits, opt)
 	if err != nil {
 		x.failed++

@@ -101,15 +101,17 @@ func (x *exchange) passWhole(n int) {
 		*buf = make([]byte, n)
 	}
 	b := (*buf)[:n]
-	m, err := io.ReadFull(x.in.BodyStream(), b)
-	if err != nil {
+	if m, err := io.ReadFull(x.in.BodyStream(), b); err != nil {
 		err = unexpected(err)
 		x.late = x.brokeOff(err)
 		x.ctx.Response.SetBodyStream(io.MultiReader(bytes.NewReader(b[:m]), &failing{err}), n)
 		return
 	}
-	*buf = x.ctx.Response.SwapBody(b) // the buffer that was there, for the next
-	buffers.Put(buf)
+	x.passing = buf
+	x.in.CloseBodyStream() // the connection to the origin serves others while the visitor takes the answer
+	x.parcel.open()
+	x.parcel.add(b)
+	x.parcel.send(x)
 }
 
 // oldBody is the most of a body that is held for a visitor of HTTP/1.0, who must
