@@ -19,7 +19,7 @@ const (
 	maxJSONElements = 1 << 16 // of an array that is ordered or cut
 	maxJSONMarks    = 1 << 18 // values of a document that edits have to do with
 	maxJSONHits     = 1 << 20 // edits of such values
-	maxJSONWork     = 1 << 24 // pairs of such a value and an edit, or a step of a target
+	maxJSONWork     = 1 << 25 // steps of targets, together over all members that they are compared with
 	jsonGrowth      = 4       // an edited document has at most this many times MaxBytes
 )
 
@@ -32,7 +32,8 @@ type JSONOptions struct {
 // CheckJSON is [Check] for edits of JSON. A target is a JSON Pointer (RFC
 // 6901); the name * stands for every element of an array, or every member of an object.
 func CheckJSON(e abi.Edit) abi.Refusal {
-	if _, err := prepareJSON(e); err != nil {
+	var p jsonEdit
+	if err := p.prepare(e, nil); err != nil {
 		return err.refusal
 	}
 	return abi.Accepted
@@ -41,7 +42,7 @@ func CheckJSON(e abi.Edit) abi.Refusal {
 // A jsonEdit has everything that does not depend on the document.
 type jsonEdit struct {
 	op      abi.Op
-	target  []string
+	target  string
 	content []byte   // the value that it writes
 	name    string   // attr, unset-attr: the member; order, keep: the member that shows the distance
 	member  []byte   // that name, quoted
@@ -50,32 +51,36 @@ type jsonEdit struct {
 	list    *jsonList
 }
 
-func prepareJSON(e abi.Edit) (*jsonEdit, *editError) {
+// prepare fills in p. What it writes it appends to *room, if that is not nil.
+func (p *jsonEdit) prepare(e abi.Edit, room *[]byte) *editError {
 	if !e.Op.Known() {
-		return nil, &editError{abi.RefusedUnknownOp, fmt.Errorf("operation %d is unknown", e.Op)}
+		return &editError{abi.RefusedUnknownOp, fmt.Errorf("operation %d is unknown", e.Op)}
 	}
-	p := &jsonEdit{op: e.Op, nameID: -1}
+	if room == nil {
+		room = new([]byte)
+	}
+	*p = jsonEdit{op: e.Op, target: e.Target, nameID: -1}
 	var bad *editError
 	switch e.Op {
 	case abi.OpText:
 		if !utf8.ValidString(e.A) {
 			bad = badArgument("the text is not UTF-8")
 		}
-		p.content = appendJSON(nil, e.A)
+		p.content = appendTo(room, e.A, appendJSON)
 	case abi.OpReplace, abi.OpBefore, abi.OpAfter, abi.OpPrepend, abi.OpAppend:
-		p.content, bad = jsonValue(e.Op, e.A)
+		p.content, bad = jsonValue(e.Op, e.A, room)
 	case abi.OpAttr:
-		if p.content, bad = jsonValue(e.Op, e.B); bad == nil {
-			bad = p.named(e.A)
+		if p.content, bad = jsonValue(e.Op, e.B, room); bad == nil {
+			bad = p.named(e.A, room)
 		}
 	case abi.OpUnsetAttr:
-		bad = p.named(e.A)
+		bad = p.named(e.A, room)
 	case abi.OpRemove:
 		if e.A != "" {
 			bad = badArgument("remove takes no argument")
 		}
 	case abi.OpOrder, abi.OpKeep:
-		bad = p.listed(e)
+		bad = p.listed(e, room)
 	case abi.OpFill:
 		p.items, bad = jsonItems(e.A)
 	default:
@@ -85,39 +90,49 @@ func prepareJSON(e abi.Edit) (*jsonEdit, *editError) {
 		bad = badArgument("%s takes no second argument on JSON", e.Op)
 	}
 	if bad != nil {
-		return nil, bad
+		return bad
 	}
-	target, err := parsePointer(e.Target)
-	if err == nil && len(target) == 0 && e.Op == abi.OpRemove {
+	err := checkPointer(e.Target)
+	if err == nil && e.Target == "" && e.Op == abi.OpRemove {
 		err = fmt.Errorf("the root cannot be removed")
 	}
 	if err != nil {
-		return nil, &editError{abi.RefusedTarget, err}
+		return &editError{abi.RefusedTarget, err}
 	}
-	p.target = target
-	return p, nil
+	return nil
 }
 
-func (p *jsonEdit) named(name string) *editError {
+// appendTo appends s to *room as f does, and returns what was appended.
+func appendTo(room *[]byte, s string, f func([]byte, string) []byte) []byte {
+	from := len(*room)
+	*room = f(*room, s)
+	return (*room)[from:len(*room):len(*room)]
+}
+
+func (p *jsonEdit) named(name string, room *[]byte) *editError {
 	if !utf8.ValidString(name) {
 		return badArgument("the name of the member is not UTF-8")
 	}
-	p.name, p.member = name, appendJSON(nil, name)
+	p.name, p.member = name, appendTo(room, name, appendJSON)
 	return nil
 }
 
 // jsonValue checks a value that an edit brings, and makes it compact.
-func jsonValue(op abi.Op, value string) ([]byte, *editError) {
+func jsonValue(op abi.Op, value string, room *[]byte) ([]byte, *editError) {
 	var s jsonScanner
-	s.reset([]byte(value), maxValueDepth)
+	from := len(*room)
+	*room = append(*room, value...)
+	s.reset((*room)[from:], maxValueDepth)
 	end := s.pass(s.space(0))
+	whole := end >= 0 && s.space(end) == len(value)
+	*room = (*room)[:from]
 	switch {
 	case s.fault == WhyDepth:
 		return nil, badArgument("the value of %s is nested deeper than %d", op, maxValueDepth)
-	case end < 0 || s.space(end) != len(value):
+	case !whole:
 		return nil, badArgument("the value of %s: expected one value of JSON, found %.40q", op, value)
 	}
-	return compactJSON(make([]byte, 0, len(value)), value), nil
+	return appendTo(room, value, compactJSON), nil
 }
 
 // jsonItems reads the argument of fill: an array, or items in lines.
@@ -125,7 +140,7 @@ func jsonItems(a string) ([][]byte, *editError) {
 	if !strings.HasPrefix(strings.TrimLeft(a, " \t\r\n"), "[") {
 		return jsonLines(a)
 	}
-	value, bad := jsonValue(abi.OpFill, a)
+	value, bad := jsonValue(abi.OpFill, a, new([]byte))
 	if bad != nil {
 		return nil, bad
 	}
@@ -164,33 +179,42 @@ func jsonLines(a string) ([][]byte, *editError) {
 	return items, nil
 }
 
-// parsePointer reads a JSON Pointer (RFC 6901, 3 and 4).
-func parsePointer(s string) ([]string, error) {
-	if s == "" {
-		return nil, nil
-	}
-	if s[0] != '/' {
-		return nil, fmt.Errorf("pointer %q: expected it to be empty or to begin with /", s)
+// checkPointer tells whether s is a JSON Pointer (RFC 6901, 3 and 4).
+func checkPointer(s string) error {
+	if s != "" && s[0] != '/' {
+		return fmt.Errorf("pointer %q: expected it to be empty or to begin with /", s)
 	}
 	if !utf8.ValidString(s) {
-		return nil, fmt.Errorf("pointer %q: not UTF-8", s)
+		return fmt.Errorf("pointer %q: not UTF-8", s)
 	}
-	names := strings.Split(s[1:], "/")
-	if len(names) > maxPointer {
-		return nil, fmt.Errorf("pointer: expected at most %d names, found %d", maxPointer, len(names))
-	}
-	for i, name := range names {
-		for j := 0; j < len(name); j++ {
-			if name[j] == '~' {
-				if j++; j == len(name) || name[j] != '0' && name[j] != '1' {
-					return nil, fmt.Errorf("pointer %q: expected 0 or 1 after ~ in name %d", s, i+1)
-				}
+	names := 0
+	for i := range len(s) {
+		switch s[i] {
+		case '/':
+			names++
+		case '~':
+			if i+1 == len(s) || s[i+1] != '0' && s[i+1] != '1' {
+				return fmt.Errorf("pointer %q: expected 0 or 1 after ~ in name %d", s, names)
 			}
 		}
-		// In this order, so that ~01 becomes ~1.
-		names[i] = strings.ReplaceAll(strings.ReplaceAll(name, "~1", "/"), "~0", "~")
 	}
-	return names, nil
+	if names > maxPointer {
+		return fmt.Errorf("pointer: expected at most %d names, found %d", maxPointer, names)
+	}
+	return nil
+}
+
+// cutPointer takes the first name off a pointer that is not empty.
+func cutPointer(s string) (name, rest string) {
+	name = s[1:]
+	if i := strings.IndexByte(name, '/'); i >= 0 {
+		name, rest = name[:i], name[i:]
+	}
+	if strings.IndexByte(name, '~') >= 0 {
+		// In this order, so that ~01 becomes ~1.
+		name = strings.ReplaceAll(strings.ReplaceAll(name, "~1", "/"), "~0", "~")
+	}
+	return name, rest
 }
 
 // arrayIndex reads a name as the index of an element: digits without a zero in front (RFC 6901, 4).
@@ -210,7 +234,7 @@ func arrayIndex(name string) (int32, bool) {
 // A JSONPlan is a compiled list of edits of JSON. It never changes and may be
 // used by many [JSONRewriter]s at the same time.
 type JSONPlan struct {
-	edits    []*jsonEdit
+	edits    []jsonEdit
 	nodes    []jsonNode // nodes[0] is the root
 	names    int        // how many names of members the edits have
 	maxBytes int
@@ -251,14 +275,18 @@ func CompileJSON(edits []abi.Edit, opt JSONOptions) (*JSONPlan, error) {
 	if opt.MaxBytes < 0 || opt.MaxBytes > 1<<30 || opt.MaxDepth < 0 || opt.MaxDepth > 1<<16 {
 		return nil, fmt.Errorf("compile: a limit out of range in %d bytes, depth %d", opt.MaxBytes, opt.MaxDepth)
 	}
-	p := newJSONPlan(opt)
-	ids := map[string]int32{}
+	p := newJSONPlan(opt, len(edits))
+	var ids map[string]int32
+	var room []byte
 	for i, e := range edits {
-		one, err := prepareJSON(e)
-		if err != nil {
+		one := &p.edits[i]
+		if err := one.prepare(e, &room); err != nil {
 			return nil, fmt.Errorf("edit %d, %s on %q: %w", i, e.Op, e.Target, err)
 		}
 		if one.member != nil {
+			if ids == nil {
+				ids = map[string]int32{}
+			}
 			id, ok := ids[one.name]
 			if !ok {
 				id = int32(len(ids))
@@ -266,25 +294,27 @@ func CompileJSON(edits []abi.Edit, opt JSONOptions) (*JSONPlan, error) {
 			}
 			one.nameID = id
 		}
-		p.add(one)
+		p.add(int32(i))
 	}
 	p.names = len(ids)
 	p.finish()
 	return p, nil
 }
 
-func newJSONPlan(opt JSONOptions) *JSONPlan {
+func newJSONPlan(opt JSONOptions, edits int) *JSONPlan {
 	return &JSONPlan{
-		nodes:    make([]jsonNode, 1),
+		edits: make([]jsonEdit, edits), nodes: make([]jsonNode, 1, 2*edits+2),
 		maxBytes: or(opt.MaxBytes, DefaultMaxJSON), maxDepth: or(opt.MaxDepth, DefaultMaxDepth),
 	}
 }
 
-func (p *JSONPlan) add(e *jsonEdit) {
-	i := int32(len(p.edits))
-	p.edits = append(p.edits, e)
+// add puts edit i, which is prepared, into the trie.
+func (p *JSONPlan) add(i int32) {
+	e := &p.edits[i]
 	parent, at := int32(0), int32(0)
-	for _, name := range e.target {
+	for rest := e.target; rest != ""; {
+		var name string
+		name, rest = cutPointer(rest)
 		parent, at = at, p.step(at, name)
 	}
 	p.nodes[at].hits = append(p.nodes[at].hits, 2*i)
@@ -336,17 +366,29 @@ func (p *JSONPlan) step(at int32, name string) int32 {
 // literal is step for a name that stands for itself.
 func (p *JSONPlan) literal(at int32, name string) int32 {
 	n := &p.nodes[at]
-	if to, ok := n.byName[name]; ok {
+	to, ok := n.byName[name]
+	for i := 0; i < len(n.names) && !ok; i++ {
+		to, ok = n.names[i].node, n.names[i].name == name
+	}
+	if ok {
 		return to
 	}
-	to := int32(len(p.nodes))
-	if n.byName == nil {
-		n.byName = map[string]int32{}
-	}
-	n.byName[name], n.inner = to, true
-	n.names = append(n.names, jsonStep{name, to})
+	to = int32(len(p.nodes))
+	n.inner = true
 	if i, ok := arrayIndex(name); ok {
 		n.index = append(n.index, jsonIndex{i, to})
+	}
+	switch {
+	case n.byName != nil:
+		n.byName[name] = to
+	case len(n.names) < few:
+		n.names = append(n.names, jsonStep{name, to})
+	default:
+		n.byName = map[string]int32{name: to}
+		for _, x := range n.names {
+			n.byName[x.name] = x.node
+		}
+		n.names = nil
 	}
 	p.nodes = append(p.nodes, jsonNode{})
 	return to
@@ -355,12 +397,8 @@ func (p *JSONPlan) literal(at int32, name string) int32 {
 // finish makes the plan ready when all edits have been added.
 func (p *JSONPlan) finish() {
 	for i := range p.nodes {
-		n := &p.nodes[i]
-		slices.SortFunc(n.index, func(a, b jsonIndex) int { return int(a.at) - int(b.at) })
-		if len(n.names) <= few {
-			n.byName = nil
-		} else {
-			n.names = nil
+		if n := &p.nodes[i]; len(n.index) > 1 {
+			slices.SortFunc(n.index, func(a, b jsonIndex) int { return int(a.at - b.at) })
 		}
 	}
 }

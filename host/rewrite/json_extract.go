@@ -12,12 +12,12 @@ import (
 // and any other value is left out, as are all after it. From a document that
 // editing would pass as it is, it takes nothing. It fails on a bad pointer only.
 func ExtractJSON(doc []byte, pointer string) ([]string, error) {
-	target, err := parsePointer(pointer)
-	if err != nil {
+	if err := checkPointer(pointer); err != nil {
 		return nil, err
 	}
-	p := newJSONPlan(JSONOptions{})
-	p.add(&jsonEdit{op: abi.OpText, target: target})
+	p := newJSONPlan(JSONOptions{}, 1)
+	p.edits[0] = jsonEdit{op: abi.OpText, target: pointer}
+	p.add(0)
 	p.finish()
 	r := JSONRewriter{plan: p}
 	r.resetReport()

@@ -84,9 +84,6 @@ func (r *JSONRewriter) walk(doc []byte, twins bool) bool {
 // value reads the value at doc[v], which is at the places in r.active[from:]. It returns its end, or -1.
 func (r *JSONRewriter) value(v, from int, at jsonSite) int {
 	p, first := r.plan, len(r.hits)
-	if r.work += len(r.active) - from; r.work > maxJSONWork {
-		return r.fail(WhyBuffer)
-	}
 	var box, inner, reads, asMember bool
 	several := -1
 	for _, a := range r.active[from:] {
@@ -231,6 +228,9 @@ func (r *JSONRewriter) object(i, from int, box int32) int {
 		if last >= 0 {
 			r.marks[last].next, last = int32(start), -1
 		}
+		if r.work += to - from; r.work > maxJSONWork {
+			return r.fail(WhyBuffer)
+		}
 		gone := r.enter(start, end, escaped, from, to, serial, object)
 		m := len(r.marks)
 		if len(r.active) == to && !gone {
@@ -290,6 +290,9 @@ func (r *JSONRewriter) enter(start, end int, escaped bool, from, to int, serial 
 	}
 	for k := from; k < to; k++ {
 		n := &r.plan.nodes[r.active[k].node]
+		if !n.inner {
+			continue
+		}
 		if n.star != 0 {
 			r.active = append(r.active, jsonActive{node: n.star})
 		}
@@ -307,7 +310,7 @@ func (r *JSONRewriter) enter(start, end int, escaped bool, from, to int, serial 
 				r.twins = map[jsonTwin]int{}
 			}
 			r.twins[jsonTwin{object, c}] = start
-			r.work += 64 // these take room too
+			r.work += 128 // these take room too
 		}
 		r.seen[c] = serial
 		r.active = append(r.active, jsonActive{node: c})
@@ -358,6 +361,9 @@ func (r *JSONRewriter) array(i, from int, box int32) int {
 		start, m := i, len(r.marks)
 		if last >= 0 {
 			r.marks[last].next, last = int32(start), -1
+		}
+		if r.work += to - from; r.work > maxJSONWork {
+			return r.fail(WhyBuffer)
 		}
 		r.enterElement(n, from, to)
 		if len(r.active) == to && list < 0 {

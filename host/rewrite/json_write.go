@@ -122,7 +122,7 @@ func (r *JSONRewriter) putHits(m *jsonMark, b *jsonBox, s *jsonSeq, op abi.Op) {
 		if op == abi.OpPrepend {
 			h = hits[len(hits)-1-i]
 		}
-		if e := r.plan.edits[h/2]; e.op == op {
+		if e := &r.plan.edits[h/2]; e.op == op {
 			r.put1(b, s, e.content)
 			r.applied[h/2]++
 		}
@@ -219,7 +219,7 @@ func (r *JSONRewriter) member(i int32, b *jsonBox) {
 	}
 	if m.beside {
 		for _, h := range hits {
-			if e := r.plan.edits[h/2]; e.op == abi.OpBefore && r.room() {
+			if e := &r.plan.edits[h/2]; e.op == abi.OpBefore && r.room() {
 				r.out = append(r.out, e.content...)
 				r.comma1(b)
 				r.applied[h/2]++
@@ -232,7 +232,7 @@ func (r *JSONRewriter) member(i int32, b *jsonBox) {
 		return
 	}
 	for k := len(hits) - 1; k >= 0; k-- {
-		if e := r.plan.edits[hits[k]/2]; e.op == abi.OpAfter && r.room() {
+		if e := &r.plan.edits[hits[k]/2]; e.op == abi.OpAfter && r.room() {
 			r.comma1(b)
 			r.out = append(r.out, e.content...)
 			r.applied[hits[k]/2]++
@@ -282,7 +282,7 @@ func (r *JSONRewriter) gather(i int32) {
 	to := len(r.adds)
 	for k := to - 1; k >= base; k-- { // the last that says what becomes of a name wins
 		h := r.adds[k]
-		e := r.plan.edits[h/2]
+		e := &r.plan.edits[h/2]
 		switch id := &r.named[e.nameID]; *id {
 		case r.turn: // the object has it
 		case -r.turn:
@@ -303,7 +303,7 @@ func (r *JSONRewriter) add(b *jsonBox, s *jsonSeq, h int32) {
 	if !r.room() {
 		return
 	}
-	e := r.plan.edits[h/2]
+	e := &r.plan.edits[h/2]
 	r.begin(b, s)
 	r.out = append(r.out, e.member...)
 	if b.count > 0 {
