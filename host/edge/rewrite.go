@@ -142,7 +142,10 @@ func (x *exchange) plan() *rewrite.Plan {
 		}
 	}
 	_, utf8 := htmlCharset(x.in.Header.ContentType())
-	opt := rewrite.Options{Tail: x.tail(), UTF8: utf8}
+	opt := rewrite.Options{Tail: x.tail()}
+	if utf8 {
+		opt.Charset = rewrite.UTF8
+	}
 	plan, err := rewrite.Compile(edits, opt)
 	if err != nil {
 		x.failed++
