@@ -13,6 +13,9 @@ type closing struct {
 func (r *Rewriter) closes(key uint64, name []byte) closing {
 	none := closing{n: len(r.stack), ghost: -1}
 	if len(r.stack) == 0 {
+		if key == keyForm {
+			r.formOpen = false
+		}
 		return none
 	}
 	f := tagFlags(key)
@@ -52,8 +55,11 @@ func (r *Rewriter) closesHTML(key uint64, name []byte, f flags, none closing) cl
 		i = r.inScope(n, fHeading, fScope)
 	case f&fFormat != 0:
 		i = r.find(n, key, name, fScope)
-		if i >= 0 && r.furthestBlock(i) >= 0 {
-			none.ghost = i
+		if i < 0 {
+			return none
+		}
+		if last := r.lastBlock(i); last >= 0 {
+			none.n, none.ghost = r.staysOpen(last), i
 			return none
 		}
 	case key == keyForm:
@@ -66,7 +72,9 @@ func (r *Rewriter) closesHTML(key uint64, name []byte, f flags, none closing) cl
 			return none
 		}
 	case f&(fTable|fCell|fTablePart) != 0:
-		i = r.find(n, key, name, fTableScope)
+		if i = r.find(n, key, name, fTableScope); i < 0 && f&fTable != 0 && r.templates > 0 {
+			none.n = r.closesInTemplate()
+		}
 	case f&fTemplate != 0:
 		i = r.find(n, key, name, 0)
 	default:
@@ -86,21 +94,37 @@ func (r *Rewriter) closesMadeUp(key uint64) int {
 	if at < 0 {
 		return n
 	}
-	i, f := at+1, r.stack[at].flags
-	inside := fCell
-	switch {
-	case key == keyTr && f&(fTable|fAsTable) != 0:
-		if i < n && r.stack[i].flags&fRowGroup != 0 {
-			i++
+	switch key {
+	case keyTbody:
+		if f := &r.stack[at].flags; *f&fMadeGroup != 0 && *f&(fTable|fAsTable) != 0 {
+			*f &^= fMadeGroup | fMadeRow
+			return at + 1
 		}
-	case key == keyTr && f&fAsRows != 0:
-	case key == keyTbody && f&(fTable|fAsTable) != 0:
-		inside |= fRow
-	default:
-		return n
+	case keyTr:
+		if at+1 < n && r.stack[at+1].flags&fRowGroup != 0 {
+			at++
+		}
+		if f := &r.stack[at].flags; *f&fMadeRow != 0 && *f&fAsCells == 0 {
+			*f &^= fMadeRow
+			return at + 1
+		}
 	}
-	if i < n && r.stack[i].flags&inside != 0 {
+	return n
+}
+
+// closesInTemplate returns what stays open after the end tag of a table where
+// there is none, but parts of one in a template.
+func (r *Rewriter) closesInTemplate() int {
+	n := len(r.stack)
+	i := r.inScope(n, fTableMode, 0)
+	switch f := r.stack[i].flags; {
+	case f&fRow != 0 && i > 0 && r.stack[i-1].flags&fRowGroup != 0:
+		return i - 1
+	case f&(fRow|fRowGroup) != 0, f&fTablePart != 0:
 		return i
+	case f&fAsRows != 0 && f&fMadeRow != 0:
+		r.stack[i].flags &^= fMadeRow
+		return i + 1
 	}
 	return n
 }
@@ -113,14 +137,18 @@ func (r *Rewriter) closesForm(none closing) closing {
 		r.formOpen = false
 	}
 	i := r.find(none.n, keyForm, nil, fScope)
-	if i < 0 {
+	switch {
+	case i < 0:
 		return none
+	case r.templates > 0:
+		return closing{i, true, -1}
 	}
-	for j := i + 1; j < len(r.stack); j++ {
-		if r.stack[j].flags&fImplied == 0 {
-			none.ghost = i
-			return none
-		}
+	for none.n-1 > i && r.stack[none.n-1].flags&fImplied != 0 {
+		none.n--
+	}
+	if none.n-1 > i {
+		none.ghost = i
+		return none
 	}
 	return closing{i, true, -1}
 }

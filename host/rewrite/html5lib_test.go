@@ -164,6 +164,7 @@ type seenTag struct {
 	s, p   int    // of the page, if it came in one piece
 	name   string // folded; image is img
 	parent int    // place in the list, or -1
+	spaced bool   // it is of SVG or MathML
 	table  bool   // the parent is a table or a part of one, where only its parts may stand
 }
 
@@ -184,7 +185,7 @@ func scanTags(t testing.TB, page string, cuts ...int) (list []seenTag, stop Reas
 		if v != opens {
 			return
 		}
-		x := seenTag{s: s, p: p, name: strings.ToLower(string(tg.name)), parent: -1}
+		x := seenTag{s: s, p: p, name: strings.ToLower(string(tg.name)), parent: -1, spaced: tg.flags&fForeign != 0}
 		if tg.key == keyImg {
 			x.name = "img"
 		}
@@ -312,7 +313,7 @@ var classes = []string{
 	"stopped", // parsers do not agree, so editing stops
 	"moved",   // as it was right after the tag; a later one moved or removed the element (adoption agency, frameset)
 	"foster",  // content of a table that does not belong there is put before it
-	"copy",    // formatting elements that were brought back lie between
+	"copy",    // formatting elements have been brought back: they lie between, or their end ended others
 	"parent",  // any other wrong parent
 	"false",   // no element comes of the tag
 	"missed",  // an element comes of what is not taken for a tag, or ignored
@@ -339,14 +340,16 @@ var remarks = map[string]string{
 }
 
 // parentMark returns the mark of the innermost element around that of mark i,
-// or -1. Copies of elements do not count; whether one was there is told.
+// or -1. Copies of elements do not count; whether there are any is told.
 func parentMark(i int, nodes map[int][]*nethtml.Node) (mark int, copied bool) {
+	of := map[*nethtml.Node]int{}
+	for k, list := range nodes {
+		of[list[0]] = k
+		copied = copied || len(list) > 1
+	}
 	for p := nodes[i][0].Parent; p != nil; p = p.Parent {
-		for k, list := range nodes {
-			if list[0] == p {
-				return k, copied
-			}
-			copied = copied || len(list) > 1
+		if k, ok := of[p]; ok {
+			return k, copied
 		}
 	}
 	return -1, copied

@@ -202,7 +202,7 @@ func (r *Rewriter) placeFrameset(t *tag) verdict {
 	if r.templates > 0 || r.seenBody && !r.framesOK {
 		return ignored
 	}
-	for t.n > 0 && r.stack[t.n-1].key != keyHTML {
+	for t.n > 0 && (r.stack[t.n-1].key != keyHTML || r.stack[t.n-1].flags&fForeign != 0) {
 		t.n--
 	}
 	return opens
@@ -233,7 +233,7 @@ func (r *Rewriter) placeInSelect(t *tag) verdict {
 			return ignored // but it ends the open one
 		}
 	case t.key == keyInput:
-		if at >= 0 {
+		if at >= 0 && !(t.hidden && r.tableMode(t.n) >= 0) {
 			t.n = at
 		}
 	case at >= 0:
@@ -322,17 +322,24 @@ func (r *Rewriter) placeTablePart(t *tag) verdict {
 	default:
 		return ignored
 	}
+	in := at // what the row or cell is made up in
+	if t.flags&(fRow|fCell) != 0 {
+		if is(n, fRowGroup) {
+			in = n
+			n++
+		}
+		r.stack[in].flags |= fMadeGroup // no matter if in is not a table
+	} else {
+		r.stack[at].flags &^= fMadeGroup | fMadeRow
+	}
 	switch {
 	case t.flags&fRow != 0:
-		if is(n, fRowGroup) {
-			n++
-		}
+		r.stack[in].flags &^= fMadeRow
 	case t.flags&fCell != 0:
-		if is(n, fRowGroup) {
-			n++
-		}
 		if is(n, fRow) {
 			n++
+		} else {
+			r.stack[in].flags |= fMadeRow
 		}
 	case t.key == keyCol:
 		if t.n == n+1 && r.stack[n].key == keyColgroup {
@@ -345,20 +352,25 @@ func (r *Rewriter) placeTablePart(t *tag) verdict {
 
 // placeFormat ends an open element of the same name, as "a" and "nobr" do.
 func (r *Rewriter) placeFormat(t *tag) {
+	crossed := false
 	for i := t.n - 1; i >= 0; i-- {
 		e := &r.stack[i]
 		if e.key == t.key && e.flags&fForeign == 0 {
 			t.format = i
-			if r.furthestBlock(i) >= 0 {
-				t.ghost = i
-			} else {
+			switch last := r.lastBlock(i); {
+			case last < 0:
 				t.n = i
+			case crossed:
+				t.ghost = i // it is not in scope, and ends all the same
+			default:
+				t.ghost, t.adopts, t.n = i, true, r.staysOpen(last)
 			}
 			return
 		}
 		if e.flags&fMarker != 0 || t.key == keyNobr && e.flags&fScope != 0 {
 			return
 		}
+		crossed = crossed || e.flags&fScope != 0
 	}
 }
 

@@ -177,7 +177,7 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	if r.outline != nil {
 		r.outline.at = r.outline.base + s
 	}
-	input := k == keyInput && r.framesOK
+	input := k == keyInput && (r.framesOK || r.selects > 0)
 	live := !r.done && r.templates == 0 && r.codes == 0
 	t.read = live && (r.plan.anyTag || r.plan.tagBits[tagHash(k)] || len(r.frames) > 0) ||
 		k == keySVG || k == keyMath || input || len(r.stack) > 0 && r.stack[len(r.stack)-1].flags&fForeign != 0
@@ -217,6 +217,7 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	case ambiguous:
 		return r.stop(b, s, WhyAmbiguous)
 	case ignored:
+		r.noteIgnored(&t)
 		if r.trial != nil {
 			r.trial.bad = true
 		}
@@ -235,6 +236,9 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 		return r.ask(s)
 	}
 	r.noteSeen(&t)
+	if t.adopts {
+		r.adoptBetween(b, t.ghost, s)
+	}
 	r.edit(b, &t)
 	if r.leaveEarly() {
 		return t.end
@@ -297,16 +301,12 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 		r.truncate(n) // the common case
 		return end
 	}
-	if k == keyBody || k == keyHTML {
-		r.endBody(b, s)
-		return end
+	if n := len(r.stack) - 1; n >= 0 && r.stack[n].key == keyColgroup && r.stack[n].flags&fForeign == 0 && k != keyColgroup && k != keyCol && k != keyTemplate {
+		r.popTo(b, n, s, false, false)
 	}
 	c := r.closes(k, b[i:p])
 	if r.trial != nil && !c.hit {
 		r.trial.bad = true
-	}
-	if c.ghost >= 0 {
-		r.makeGhost(b, c.ghost, s, end)
 	}
 	switch {
 	case c.hit:
@@ -317,6 +317,12 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 		r.truncate(c.n)
 	case c.n < len(r.stack):
 		r.popTo(b, c.n, s, false, false)
+	}
+	if c.ghost >= 0 {
+		r.adopt(b, c.ghost, s, end)
+	}
+	if (k == keyBody || k == keyHTML) && !c.hit {
+		r.endBody(b, s)
 	}
 	if n := len(r.stack); r.framePage == inFrames && (n == 0 || r.stack[n-1].key != keyFrameset) {
 		r.framePage = afterFrames

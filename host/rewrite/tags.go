@@ -50,6 +50,8 @@ const (
 	fOddTop                       // start tags directly in it are read by other rules
 	fRubyOpen                     // ruby
 	fRtc                          // rtc
+	fMadeGroup                    // a table in which a tbody is open that is not written down
+	fMadeRow                      // a table, or group of rows, in which such a tr is open
 	fCode                         // a script or style that is not HTML's: elements may stand in it
 	fPending                      // something is to be done at its end
 )
@@ -110,6 +112,7 @@ var (
 	keyStyle      = nameKeyOf("style")
 	keySVG        = nameKeyOf("svg")
 	keyTbody      = nameKeyOf("tbody")
+	keyTemplate   = nameKeyOf("template")
 	keyTextarea   = nameKeyOf("textarea")
 )
 
@@ -140,7 +143,7 @@ var tagClasses = []struct {
 	{fTableScope, "html table template"},
 	{fListScope, "ol ul"},
 	{fButton, "button"},
-	{fInScope, "address article aside blockquote button center details dialog dir div dl fieldset figcaption figure footer header hgroup listing main menu nav ol pre search section summary ul applet marquee object dd dt"},
+	{fInScope, "address article aside blockquote button center details dialog dir div dl fieldset figcaption figure footer header hgroup listing main menu nav ol pre search section select summary ul applet marquee object dd dt"},
 	{fImplied, "dd dt li optgroup option p rb rp rt rtc"},
 	{fRuby, "rb rp rt rtc"},
 	{fHeadPart, "base basefont bgsound link meta title noscript noframes style script template head"},

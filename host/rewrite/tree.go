@@ -50,11 +50,12 @@ type tag struct {
 	name      []byte // as written
 	read      bool   // its attributes have been read
 	live      bool   // edits may aim at it
-	hidden    bool   // an input that is not to be seen; told only while framesOK
+	hidden    bool   // an input that is not to be seen; told only where it matters
 	void      bool
-	n         int // open elements that stay open
-	ghost     int // an open formatting element that this tag ends, though elements in it stay open; or -1
-	format    int // an open formatting element that this tag ends; or -1
+	n         int  // open elements that stay open
+	ghost     int  // an open formatting element that this tag ends, though elements in it stay open; or -1
+	adopts    bool // so do those between it and the innermost block
+	format    int  // an open formatting element that this tag ends; or -1
 }
 
 type verdict int
@@ -75,17 +76,6 @@ func (r *Rewriter) inScope(n int, want, stop flags) int {
 		}
 		if f&stop != 0 {
 			break
-		}
-	}
-	return -1
-}
-
-// furthestBlock returns the index of the outermost special element within
-// formatting element i, or -1 (the adoption agency, WHATWG 13.2.6.4.7).
-func (r *Rewriter) furthestBlock(i int) int {
-	for j := i + 1; j < len(r.stack); j++ {
-		if r.stack[j].flags&fSpecial != 0 {
-			return j
 		}
 	}
 	return -1
@@ -164,6 +154,19 @@ func (r *Rewriter) noteEarly(t *tag) {
 	r.framesOK = false
 }
 
+// noteIgnored does so for a tag of which no element comes.
+func (r *Rewriter) noteIgnored(t *tag) {
+	if r.templates > 0 || r.seenBody {
+		return
+	}
+	if t.key == keyHTML {
+		r.seenHTML = true
+		return
+	}
+	r.seenHead = true
+	r.seenBody = t.flags&fHeadPart == 0
+}
+
 // noteEarlyEnd does so at the end tag of key.
 func (r *Rewriter) noteEarlyEnd(key uint64) {
 	if r.templates > 0 {
@@ -202,7 +205,7 @@ func (r *Rewriter) noteText(b []byte, i, end int) {
 		break
 	}
 	n := len(r.stack)
-	r.watchText = r.initial || !r.seenBody || r.framesOK || n > 0 && r.stack[n-1].key == keyColgroup
+	r.watchText = r.initial || !r.seenBody || r.framesOK || n > 0 && r.stack[n-1].key == keyColgroup && r.stack[n-1].flags&fForeign == 0
 }
 
 // noteCDATA does so for a piece of a CDATA section, up to its end if that is not negative.

@@ -114,7 +114,7 @@ func xmlDocs(t testing.TB) []string {
 
 var oddXML = []string{
 	"<a/>", "<a />", "<a></a >", "<a\n>\n</a\n>", "<a b='\"' c=\"'\"/>", "<a b='>' c='/>'></a>", "<a b = '1'\tc\n=\r'2' />", "<a>a > b ]] </a>", "<a>/></a>", "<a:b/>", "<_/>", "<a b='1'c='2'/>",
-	"<a><b/></a>", "<a><!-- <b> - ></a> --></a>", "<a><![CDATA[</a>]]]]]></a>", "<a><?p </a>?></a>", "<a><?p ???></a>",
+	"<a><b/></a>", "<a><!-- <b> - ></a> --></a>", "<a><![CDATA[</a>]]]]]></a>", "<a><!-- -><b> ->--></a>", "<a><![CDATA[]><b>>]]></a>", "<!DOCTYPE a [<x>'</x>' ]><a/>", "<a><?p </a>?></a>", "<a><?p ???></a>",
 	"<!DOCTYPE a><a/>", "<!DOCTYPE a SYSTEM '\">'><a/>", "<!DOCTYPE a [<!ENTITY b '<!--'><!--'--><!ENTITY c \"--&#62;\">]><a/>", "<!DOCTYPE a [ <!ELEMENT a (#PCDATA)> ] ><a/>",
 	"<br><p><li></li></p></br>", "<p><p></p></p>", "<script><b></b></script>", "<title><b/></title>", "<plaintext/><a/>", "<table><b/><tr><td/></tr></table>", "<select><b/></select>",
 	"<html><body/><head/></html>", "<A><a></a></A>", "<svg><p/></svg>", "<template><a/></template>", "<a>&#x41;&lt;</a>", "<a b='&#65;&amp;&quot;&#x1F600;'/>",
