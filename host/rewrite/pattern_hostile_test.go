@@ -94,13 +94,17 @@ func TestPatternHostile(t *testing.T) {
 	if len(hostileValues) < 60 {
 		t.Fatal("too few")
 	}
+	charsets := []Charset{UTF8, charsetOf("windows-1252"), {}}
+	if testing.Short() {
+		charsets = charsets[:1]
+	}
 	for _, markup := range hostileContexts {
 		var p pattern
 		if why := p.parse([]byte(markup), false); why != 0 {
 			t.Errorf("%s: %v", markup, why)
 			continue
 		}
-		for _, cs := range []Charset{UTF8, charsetOf("windows-1252"), {}} {
+		for _, cs := range charsets {
 			want := patternShape(t, string(p.append(nil, hostileItem("x1"), cs)))
 			for _, v := range hostileValues {
 				if v == "" || strings.TrimSpace(v) == "" {
@@ -254,7 +258,7 @@ func TestPatternAnywhere(t *testing.T) {
 	filled := 0
 	rounds := 8000
 	if testing.Short() {
-		rounds = 3000
+		rounds = 2000
 	}
 	for seed := range rounds {
 		rnd := rand.New(rand.NewPCG(uint64(seed), 4))
