@@ -62,14 +62,13 @@ func (r *Rewriter) change(b []byte, name string, edit int32, drop bool) {
 func (r *Rewriter) writeSplice(b []byte, t *tag, s splice) {
 	if s.at < 0 {
 		r.flush(b, t.p)
-		r.put(space)
-		name := "class"
 		if s.edit >= 0 {
-			name = r.plan.edits[s.edit].name
+			r.put(r.plan.edits[s.edit].whole)
+			return
 		}
-		r.name = append(r.name[:0], name...)
-		r.put(r.name)
-		r.writeValue(s)
+		r.put(classOpen)
+		r.put(r.class)
+		r.put(valueClose)
 		return
 	}
 	a := r.text.attrs[s.at]
@@ -94,17 +93,19 @@ func (r *Rewriter) writeSplice(b []byte, t *tag, s splice) {
 var (
 	space      = []byte{' '}
 	slash      = []byte{'/'}
+	classOpen  = []byte(` class="`)
 	valueOpen  = []byte(`="`)
 	valueClose = []byte(`"`)
 )
 
 func (r *Rewriter) writeValue(s splice) {
-	r.put(valueOpen)
 	if s.edit >= 0 {
-		r.put(r.plan.edits[s.edit].content)
-	} else {
-		r.put(r.class)
+		e := r.plan.edits[s.edit]
+		r.put(e.whole[len(" ")+len(e.name):])
+		return
 	}
+	r.put(valueOpen)
+	r.put(r.class)
 	r.put(valueClose)
 }
 

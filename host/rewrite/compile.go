@@ -23,6 +23,9 @@ type matcher struct {
 	canExit       bool      // every route has one
 	hasID         bool
 	hasClassTests bool
+	idWords       wordSet // of byID
+	classWords    wordSet // of byClass
+	quick         bool    // cannotMeet may be asked
 
 	subTests []int32 // of chains within :is and :not, the innermost first
 	subs     int     // such chains
@@ -123,6 +126,7 @@ func compileTargets(targets [][]chain, xml bool) (*matcher, error) {
 			m.index(int32(i))
 		}
 	}
+	m.quick = len(m.byAttr)+len(m.subTests)+len(m.counters) == 0
 	return m, nil
 }
 
@@ -185,6 +189,7 @@ func (c *compiler) id(name string) int32 {
 	if !ok {
 		x = int32(len(c.ids))
 		c.byID[name] = x
+		c.idWords.add(name)
 		c.ids = append(c.ids, planID{})
 	}
 	return x
@@ -371,6 +376,7 @@ func (c *matcher) index(i int32) {
 		c.hasID = true
 	case len(t.classes) > 0:
 		c.byClass[t.classes[0]] = append(c.byClass[t.classes[0]], i)
+		c.classWords.add(t.classes[0])
 		c.hasClassTests = true
 	case t.tag != "":
 		c.byTag[t.key] = append(c.byTag[t.key], i)

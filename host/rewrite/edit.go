@@ -36,6 +36,7 @@ type prepared struct {
 	nameID  int    // the same number for the same attribute, within a plan
 	raw     string // add-class, remove-class: the class as it compares
 	content []byte // escaped; with attr, the value
+	whole   []byte // attr: a space, then the attribute as it is written
 	markup  bool   // content is markup
 	top     flags  // what all elements at its top have in common
 	json    []byte // text: the same as JSON, for a data block; nil if it is none
@@ -146,7 +147,10 @@ func (p *prepared) attr(e abi.Edit, k kind, cs Charset) *editError {
 	case !safeValue(folded, e.B):
 		return badArgument("the value of %q has a scheme that is not http, https, mailto or tel", e.A)
 	}
-	p.content = escape(nil, e.B, true, cs)
+	p.whole = append(append(append(p.whole, ' '), p.name...), `="`...)
+	from := len(p.whole)
+	p.whole = append(escape(p.whole, e.B, true, cs), '"')
+	p.content = p.whole[from : len(p.whole)-1]
 	return nil
 }
 

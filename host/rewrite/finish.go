@@ -170,6 +170,9 @@ func (r *Rewriter) makeGhost(b []byte, i, s, end int) {
 		r.endElement(b, i, s, end, i+1)
 	}
 	e := &r.stack[i]
+	if e.flags&fCounted != 0 {
+		r.count(e.flags, -1)
+	}
 	e.flags = fGhost
 	e.key = 0
 }

@@ -151,6 +151,55 @@ func (r *Rewriter) match(b []byte, t *tag) {
 	}
 }
 
+// A wordSet holds hashes of words: a word whose hash it lacks is none of them.
+type wordSet [4]uint64
+
+func (s *wordSet) add(w string)          { h := wordHash([]byte(w)); s[h>>6] |= 1 << (h & 63) }
+func (s *wordSet) mayHold(w []byte) bool { h := wordHash(w); return s[h>>6]&(1<<(h&63)) != 0 }
+
+func wordHash(w []byte) uint8 {
+	n := len(w)
+	if n == 0 {
+		return 0
+	}
+	return w[0] + 29*w[n-1] + 101*w[n/2] + 7*uint8(n)
+}
+
+// cannotMeet tells, without a look into a map, that the element meets no test.
+// False means nothing. It may be asked only of a quick matcher.
+func (m *matcher) cannotMeet(b []byte, t *tagText, key uint64) bool {
+	if len(m.byTag) > 0 && m.tagBits[tagHash(key)] {
+		return false
+	}
+	if m.hasID && t.id >= 0 {
+		a := &t.attrs[t.id]
+		if v := b[a.from:a.to]; m.idWords.mayHold(v) || bytes.IndexByte(v, '&') >= 0 {
+			return false
+		}
+	}
+	return !m.hasClassTests || t.class < 0 || m.noClass(b[t.attrs[t.class].from:t.attrs[t.class].to])
+}
+
+func (m *matcher) noClass(v []byte) bool {
+	from := -1
+	for i, c := range v {
+		switch {
+		case c == '&':
+			return false
+		case byteClass[c]&cSpace == 0:
+			if from < 0 {
+				from = i
+			}
+		case from >= 0:
+			if m.classWords.mayHold(v[from:i]) {
+				return false
+			}
+			from = -1
+		}
+	}
+	return from < 0 || !m.classWords.mayHold(v[from:])
+}
+
 // tokenBefore tells whether word, which ends rest bytes before the end of v, stands in v before.
 func tokenBefore(v, word []byte, rest int) bool {
 	v = v[:len(v)-rest-len(word)]

@@ -171,8 +171,10 @@ func (r *Rewriter) placeStructure(t *tag) verdict {
 	case t.key == keyMath:
 		t.flags |= fMath
 		t.void = r.text.slash
-	case t.key == keyA || t.key == keyNobr:
-		r.placeFormat(t)
+	case f&fLink != 0:
+		if r.links > 0 {
+			r.placeFormat(t)
+		}
 	case f&fButton != 0:
 		if i := r.inScope(t.n, fButton, fScope); i >= 0 {
 			t.n = i

@@ -96,6 +96,25 @@ type attr struct{ name, nameEnd, from, to, end int32 }
 // maxAttrs is how many attributes of one tag are told apart. A tag with more matches nothing.
 const maxAttrs = 512
 
+// attrNameEnd returns the index where the name of the attribute that begins at
+// b[i] ends: whitespace, '/', '>' or '=', or len(b). Its first byte is part of it, even a '='.
+func attrNameEnd(b []byte, i int) int {
+	i++
+	if i+8 <= len(b) {
+		w := binary.LittleEndian.Uint64(b[i:])
+		// Up to the first byte below 0x40, as in nameKey.
+		if m := ^(w | w<<1) & 0x8080808080808080; m != 0 {
+			i += bits.TrailingZeros64(m) >> 3
+		} else {
+			i += 8
+		}
+	}
+	for i < len(b) && byteClass[b[i]]&cAttrEnd == 0 {
+		i++
+	}
+	return i
+}
+
 // skipAttrs returns the index after the '>' of the tag whose name ends before b[i], or -1.
 func skipAttrs(b []byte, i int) int {
 	for {
@@ -108,10 +127,7 @@ func skipAttrs(b []byte, i int) int {
 		if i >= len(b) {
 			return -1
 		}
-		i++ // a leading '=' is part of the name
-		for i < len(b) && byteClass[b[i]]&cAttrEnd == 0 {
-			i++
-		}
+		i = attrNameEnd(b, i)
 		for i < len(b) && byteClass[b[i]]&cSpace != 0 {
 			i++
 		}
@@ -184,10 +200,7 @@ func (t *tagText) parse(b []byte, i int) int {
 			return -1
 		}
 		a := attr{name: int32(i)}
-		i++
-		for i < len(b) && byteClass[b[i]]&cAttrEnd == 0 {
-			i++
-		}
+		i = attrNameEnd(b, i)
 		a.nameEnd, a.end = int32(i), int32(i)
 		for i < len(b) && byteClass[b[i]]&cSpace != 0 {
 			i++

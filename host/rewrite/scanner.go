@@ -1,11 +1,16 @@
 package rewrite
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // run takes b up to its end, or to where something begins that b does not
 // finish, and returns that index.
 func (r *Rewriter) run(b []byte) int {
 	r.e, r.hold = 0, -1
+	r.swift = r.maySwift()
 	for i := 0; i < len(b) && r.hold < 0; {
 		switch r.mode {
 		case inData:
@@ -55,6 +60,14 @@ func (r *Rewriter) run(b []byte) int {
 	return end
 }
 
+// maySwift tells whether nobody but the tree and the edits has to hear of a tag,
+// and nothing counts elements.
+func (r *Rewriter) maySwift() bool {
+	m := r.plan.matcher
+	return r.watch == nil && r.extract == nil && r.outline == nil && r.trial == nil && !r.ahead.on &&
+		!m.xml && !m.counts && !m.siblings && r.plan.maxTag > 16
+}
+
 // wait says that what begins at s is not finished.
 func (r *Rewriter) wait(s int, tag bool) int {
 	r.hold, r.waitTag = s, tag
@@ -81,7 +94,7 @@ func (r *Rewriter) data(b []byte, i int) int {
 			r.extractText(b[text:])
 			return r.wait(s, false)
 		}
-		if c := b[s+1]; byteClass[c]&cAlpha != 0 || c == '/' || c == '!' || c == '?' {
+		if c := b[s+1]; r.extract != nil && (byteClass[c]&cAlpha != 0 || c == '/' || c == '!' || c == '?') {
 			r.extractText(b[text:s])
 		}
 		switch c := b[s+1]; {
@@ -169,33 +182,38 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	if p >= len(b) {
 		return r.wait(s, true)
 	}
-	t := tag{s: s, p: p, key: k, name: b[s+1 : p], flags: tagFlags(k)}
+	f := tagFlags(k)
 	if r.plan.xml {
-		k = exactKey(t.name)
-		t.key, t.flags = k, 0
+		k, f = exactKey(b[s+1:p]), 0
 	}
 	if r.outline != nil {
 		r.outline.at = r.outline.base + s
 	}
 	input := k == keyInput && (r.framesOK || r.selects > 0)
 	live := !r.done && r.templates == 0 && r.codes == 0
-	t.read = live && (r.plan.anyTag || r.plan.tagBits[tagHash(k)] || len(r.frames) > 0) ||
+	read := live && (r.plan.anyTag || r.plan.tagBits[tagHash(k)] || len(r.frames) > 0) ||
 		k == keySVG || k == keyMath || input || len(r.stack) > 0 && r.stack[len(r.stack)-1].flags&fForeign != 0
-	switch {
-	case t.read:
+	end := p + 1
+	if read {
 		r.text.exact = r.plan.xml
-		t.end = r.text.parse(b, p)
-	case b[p] == '>':
-		t.end = p + 1
-	default:
-		t.end = skipAttrs(b, p)
+		end = r.text.parse(b, p)
+	} else if b[p] != '>' {
+		end = skipAttrs(b, p)
 	}
-	if t.end < 0 {
+	if end < 0 {
 		return r.wait(s, true)
 	}
-	if t.end-s > r.plan.maxTag {
+	if end-s > r.plan.maxTag {
 		return r.stop(b, s, WhyTag)
 	}
+	if r.simple(f) && (!read || r.plan.quick && len(r.frames) == 0 && r.plan.cannotMeet(b, &r.text, k)) {
+		if f&fVoid == 0 {
+			clear(r.step)
+			r.push(&tag{key: k, flags: f, name: b[s+1 : p]})
+		}
+		return end
+	}
+	t := tag{s: s, p: p, end: end, key: k, flags: f, name: b[s+1 : p], read: read}
 	if input {
 		i := r.text.find(b, "type")
 		t.hidden = i >= 0 && foldEqual(r.text.value(b, i), "hidden")
@@ -249,6 +267,22 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	return t.end
 }
 
+// simple tells whether all that a start tag of these flags does to the tree is
+// to open one more element, or, if it is void, nothing.
+func (r *Rewriter) simple(f flags) bool {
+	n := len(r.stack)
+	if !r.swift || !r.seenBody || r.framesOK || r.framePage != noFrames || r.selects|r.templates|r.codes != 0 ||
+		n == 0 || n >= r.plan.maxDepth {
+		return false
+	}
+	top := r.stack[n-1].flags
+	if f&fIntricate|top&fIntricateTop != 0 {
+		return false
+	}
+	return (f&fClosesP == 0 || r.pOpen == 0) && (f&fLink == 0 || r.links == 0) &&
+		(f&(fLi|fDd) == 0 || top&fSpecial != 0 && top&(fPassLi|fLi|fDd) == 0)
+}
+
 func (r *Rewriter) startRaw(t *tag) {
 	switch t.key {
 	case keyPlaintext:
@@ -272,6 +306,9 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 	case byteClass[c]&cAlpha == 0:
 		r.mode = inBogus
 		return i
+	}
+	if end := r.endsTop(b, i); end > 0 {
+		return end
 	}
 	k, p := nameKey(b, i)
 	if p >= len(b) {
@@ -329,4 +366,29 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 	}
 	r.leaveEarly()
 	return end
+}
+
+// endsTop ends the innermost element if it is what the end tag whose name
+// begins at b[i] ends, as nearly all do, and nothing else happens. It
+// returns the index after the tag, or 0.
+func (r *Rewriter) endsTop(b []byte, i int) int {
+	n := len(r.stack) - 1
+	if n < 1 || i+9 > len(b) || !r.swift {
+		return 0
+	}
+	e := &r.stack[n]
+	if e.flags&fIntricateEnd|r.stack[n-1].flags&fGhost != 0 {
+		return 0
+	}
+	// The key is the name in lower case; here only that is recognized.
+	size := uint(bits.Len64(e.key)+7) / 8
+	w := binary.LittleEndian.Uint64(b[i:])
+	if (w^e.key)<<(64-8*size) != 0 || b[i+int(size)] != '>' {
+		return 0
+	}
+	if e.flags&fCounted != 0 {
+		r.count(e.flags, -1)
+	}
+	r.stack = r.stack[:n]
+	return i + int(size) + 1
 }

@@ -36,7 +36,8 @@ const (
 	fNoTail                       // open at the end of the page, it hides what is added there
 	fTemplate                     // template
 	fRoot                         // html, head, body
-	fOdd                          // handled by name: form, a, nobr, svg, math, image, frame, frameset, input
+	fLink                         // a, nobr
+	fOdd                          // handled by name: form, svg, math, image, frame, frameset, input
 	fSVG                          // an element of SVG
 	fMath                         // an element of MathML
 	fHTMLInside                   // HTML integration point
@@ -53,6 +54,7 @@ const (
 	fMadeGroup                    // a table in which a tbody is open that is not written down
 	fMadeRow                      // a table, or group of rows, in which such a tr is open
 	fCode                         // a script or style that is not HTML's: elements may stand in it
+	fLong                         // its key does not hold its name
 	fPending                      // something is to be done at its end
 )
 
@@ -60,7 +62,18 @@ const fForeign = fSVG | fMath
 
 // A start tag with none of these only opens one more element.
 const fStructure = fClosesP | fLi | fDd | fCell | fRow | fRowGroup | fTable | fTablePart |
-	fOption | fOptgroup | fSelect | fButton | fRuby | fRoot | fOdd
+	fOption | fOptgroup | fSelect | fButton | fRuby | fRoot | fLink | fOdd
+
+// Open elements with one of these are counted.
+const fCounted = fP | fLink | fSelect | fTemplate | fCode
+
+// A start tag with one of these never takes the short way, nor does one whose
+// parent has one of fIntricateTop, nor the end tag of an element with one of fIntricateEnd.
+const (
+	fIntricate    = fStructure&^(fClosesP|fLi|fDd|fLink) | fRaw | fRCDATA | fHeading | fTemplate | fHeadPart
+	fIntricateTop = fForeign | fOddTop
+	fIntricateEnd = fPending | fRoot | fOdd | fGhost | fLong
+)
 
 // Names that code refers to.
 var (
@@ -151,7 +164,8 @@ var tagClasses = []struct {
 	{fNoTail, "template select frameset object audio video canvas"},
 	{fTemplate, "template"},
 	{fRoot, "html head body"},
-	{fOdd, "form a nobr svg math image frame frameset input"},
+	{fLink, "a nobr"},
+	{fOdd, "form svg math image frame frameset input"},
 	{fBreakout, "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var"},
 	{fNewline, "pre listing textarea"},
 	{fMarker, "applet object marquee template td th caption"},

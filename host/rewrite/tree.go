@@ -15,6 +15,7 @@ type tree struct {
 	stack     []element
 	names     []byte
 	pOpen     int
+	links     int // open a and nobr
 	selects   int
 	templates int
 	codes     int // scripts and styles that are not HTML's
@@ -25,6 +26,7 @@ type tree struct {
 	seenBody  bool  //
 	framesOK  bool  // nothing so far keeps a frameset from taking the place of body
 	framePage uint8 // one has
+	swift     bool  // in run: the short ways may be taken
 	watchText bool  // whether text is more than space decides over later tags
 	// watch, if there is one, is told of each tag: of a start tag with what
 	// becomes of it, before that is done; of an end tag with t nil.
@@ -90,18 +92,10 @@ func (r *Rewriter) push(t *tag) {
 	if t.key&longKey != 0 {
 		r.names = append(r.names, t.name...)
 		e.nameLen = int32(len(t.name))
+		e.flags |= fLong
 	}
-	if t.flags&(fP|fSelect|fTemplate|fCode) != 0 {
-		switch {
-		case t.flags&fCode != 0:
-			r.codes++
-		case t.flags&fP != 0:
-			r.pOpen++
-		case t.flags&fSelect != 0:
-			r.selects++
-		default:
-			r.templates++
-		}
+	if t.flags&fCounted != 0 {
+		r.count(t.flags, 1)
 	}
 	r.stack = append(r.stack, e)
 	if t.key == keyColgroup {
@@ -109,6 +103,22 @@ func (r *Rewriter) push(t *tag) {
 	}
 	if w := r.plan.words; w > 0 {
 		r.pushSteps(w)
+	}
+}
+
+// count counts an open element of fCounted: n is 1 or -1.
+func (t *tree) count(f flags, n int) {
+	switch {
+	case f&fCode != 0:
+		t.codes += n
+	case f&fP != 0:
+		t.pOpen += n
+	case f&fLink != 0:
+		t.links += n
+	case f&fSelect != 0:
+		t.selects += n
+	default:
+		t.templates += n
 	}
 }
 
@@ -238,17 +248,8 @@ func (r *Rewriter) truncate(n int) {
 	}
 	for i := len(r.stack) - 1; i >= n; i-- {
 		e := &r.stack[i]
-		if e.flags&(fP|fSelect|fTemplate|fCode) != 0 {
-			switch {
-			case e.flags&fCode != 0:
-				r.codes--
-			case e.flags&fP != 0:
-				r.pOpen--
-			case e.flags&fSelect != 0:
-				r.selects--
-			default:
-				r.templates--
-			}
+		if e.flags&fCounted != 0 {
+			r.count(e.flags, -1)
 		}
 		r.names = r.names[:e.name]
 	}
