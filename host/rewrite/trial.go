@@ -58,6 +58,11 @@ func (r *Rewriter) keepOpen(n int) {
 		}
 	}
 	r.truncate(n)
+	for _, e := range kept {
+		if e.flags&fCounted != 0 {
+			r.count(e.flags, 1)
+		}
+	}
 	r.stack = append(r.stack, kept...)
 }
 
