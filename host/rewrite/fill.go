@@ -113,9 +113,7 @@ func (r *Rewriter) fillFrame(f *frame) Reason {
 			return WhyBuffer
 		}
 	}
-	out = append(out, r.buf[pos:]...)
-	r.scratch = out
-	r.buf = append(r.buf[:f.start], out...)
+	r.replaceList(f, append(out, r.buf[pos:]...))
 	return 0
 }
 

@@ -73,6 +73,29 @@ func (r *Rewriter) inList(b []byte, t *tag) (isChild, show int32) {
 	return -1, int32(f.cur)
 }
 
+// withinItem tells whether a tag that ends nothing opens an element within an
+// item of the innermost list, and no item.
+func (r *Rewriter) withinItem() bool {
+	n := len(r.frames)
+	return n > 0 && r.frames[n-1].depth+1 < len(r.stack)
+}
+
+// mayShow tells whether the distance of the item may be shown in an element of that type.
+func (r *Rewriter) mayShow(key uint64) bool {
+	f := &r.frames[len(r.frames)-1]
+	if f.show == nil || f.cur < 0 {
+		return false
+	}
+	c := &r.children[f.cur]
+	want := f.show.show.key
+	return c.shown && c.show < 0 && (want == 0 || want == key)
+}
+
+// showsIn tells whether it is shown in the element whose attributes have been read.
+func (r *Rewriter) showsIn(b []byte, key uint64, name []byte) bool {
+	return r.frames[len(r.frames)-1].show.show.meets(b, &r.text, key, name)
+}
+
 // openChild opens a child of the innermost list.
 func (r *Rewriter) openChild(b []byte, t *tag) int32 {
 	if len(r.children) == maxChildren {
@@ -95,7 +118,11 @@ func (r *Rewriter) openChild(b []byte, t *tag) int32 {
 		}
 	}
 	if l := f.show; l != nil && l.takes(b, r, t) {
-		c.away, c.shown = r.distance(b, l)
+		if k := f.keep; k >= 0 && c.kept && r.plan.edits[k].list.samePlace(l) {
+			c.away, c.shown = c.km, c.placed
+		} else {
+			c.away, c.shown = r.distance(b, l)
+		}
 	}
 	f.cur = len(r.children)
 	r.children = append(r.children, c)
@@ -166,6 +193,10 @@ func (r *Rewriter) chosen(b []byte, l *list) bool {
 		return l.passes(r.text.value(b, i), true)
 	}
 	return l.passes(nil, false)
+}
+
+func (l *list) samePlace(m *list) bool {
+	return l == m || l.at == m.at && l.lat == m.lat && l.lon == m.lon
 }
 
 func (r *Rewriter) distance(b []byte, l *list) (float64, bool) {
@@ -310,7 +341,15 @@ func (r *Rewriter) rebuild(f *frame, moved bool) {
 			out = append(out, '>')
 		}
 	}
-	out = append(out, r.buf[pos:]...)
+	r.replaceList(f, append(out, r.buf[pos:]...))
+}
+
+// replaceList puts out, which is the scratch, in the place of the list.
+func (r *Rewriter) replaceList(f *frame, out []byte) {
+	if f.start == 0 {
+		r.buf, r.scratch = out, r.buf
+		return
+	}
 	r.scratch = out
 	r.buf = append(r.buf[:f.start], out...)
 }

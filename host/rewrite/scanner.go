@@ -191,7 +191,10 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	}
 	input := k == keyInput && (r.framesOK || r.selects > 0)
 	live := !r.done && r.templates == 0 && r.codes == 0
-	read := live && (r.plan.anyTag || r.plan.tagBits[tagHash(k)] || len(r.frames) > 0) ||
+	simple := r.simple(f)
+	within := simple && r.withinItem()
+	shows := within && r.mayShow(k)
+	read := live && (r.plan.anyTag || r.plan.tagBits[tagHash(k)] || len(r.frames) > 0 && (!within || shows)) ||
 		k == keySVG || k == keyMath || input || len(r.stack) > 0 && r.stack[len(r.stack)-1].flags&fForeign != 0
 	end := p + 1
 	if read {
@@ -206,7 +209,8 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	if end-s > r.plan.maxTag {
 		return r.stop(b, s, WhyTag)
 	}
-	if r.simple(f) && (!read || r.plan.quick && len(r.frames) == 0 && r.plan.cannotMeet(b, &r.text, k)) {
+	if simple && (!read || r.plan.quick && r.plan.cannotMeet(b, &r.text, k) &&
+		(len(r.frames) == 0 || within && !(shows && r.showsIn(b, k, b[s+1:p])))) {
 		if f&fVoid == 0 {
 			clear(r.step)
 			r.push(&tag{key: k, flags: f, name: b[s+1 : p]})
