@@ -21,12 +21,17 @@ func (r *Rewriter) lastBlock(i int) int {
 	return last
 }
 
-// staysOpen returns how many elements stay open if the innermost block is at index last.
-func (r *Rewriter) staysOpen(last int) int {
-	for j := last + 1; j < len(r.stack); j++ {
+// staysOpen returns how many elements stay open once formatting element i has ended.
+func (r *Rewriter) staysOpen(i int) int {
+	n, last := 0, i
+	for j := i + 1; j < len(r.stack); j++ {
 		if r.stack[j].flags&fSpecial != 0 {
-			return len(r.stack) // the parser gives up before it comes to them
+			n++
+			last = j
 		}
+	}
+	if n >= maxBlocks {
+		return len(r.stack) // the parser gives up before it comes to them
 	}
 	return last + 1
 }

@@ -58,8 +58,8 @@ func (r *Rewriter) closesHTML(key uint64, name []byte, f flags, none closing) cl
 		if i < 0 {
 			return none
 		}
-		if last := r.lastBlock(i); last >= 0 {
-			none.n, none.ghost = r.staysOpen(last), i
+		if r.lastBlock(i) >= 0 {
+			none.n, none.ghost = r.staysOpen(i), i
 			return none
 		}
 	case key == keyForm:

@@ -313,7 +313,7 @@ var classes = []string{
 	"stopped", // parsers do not agree, so editing stops
 	"moved",   // as it was right after the tag; a later one moved or removed the element (adoption agency, frameset)
 	"foster",  // content of a table that does not belong there is put before it
-	"copy",    // formatting elements have been brought back: they lie between, or their end ended others
+	"copy",    // copies of formatting elements lie between
 	"parent",  // any other wrong parent
 	"false",   // no element comes of the tag
 	"missed",  // an element comes of what is not taken for a tag, or ignored
@@ -340,16 +340,23 @@ var remarks = map[string]string{
 }
 
 // parentMark returns the mark of the innermost element around that of mark i,
-// or -1. Copies of elements do not count; whether there are any is told.
+// or -1. Copies of elements do not count; whether one lies between is told.
 func parentMark(i int, nodes map[int][]*nethtml.Node) (mark int, copied bool) {
 	of := map[*nethtml.Node]int{}
 	for k, list := range nodes {
-		of[list[0]] = k
-		copied = copied || len(list) > 1
+		for j, n := range list {
+			of[n] = k
+			if j > 0 {
+				of[n] = -1
+			}
+		}
 	}
 	for p := nodes[i][0].Parent; p != nil; p = p.Parent {
-		if k, ok := of[p]; ok {
+		switch k, ok := of[p]; {
+		case ok && k >= 0:
 			return k, copied
+		case ok:
+			copied = true
 		}
 	}
 	return -1, copied

@@ -359,13 +359,13 @@ func (r *Rewriter) placeFormat(t *tag) {
 		e := &r.stack[i]
 		if e.key == t.key && e.flags&fForeign == 0 {
 			t.format = i
-			switch last := r.lastBlock(i); {
-			case last < 0:
+			switch {
+			case r.lastBlock(i) < 0:
 				t.n = i
 			case crossed:
 				t.ghost = i // it is not in scope, and ends all the same
 			default:
-				t.ghost, t.adopts, t.n = i, true, r.staysOpen(last)
+				t.ghost, t.adopts, t.n = i, true, r.staysOpen(i)
 			}
 			return
 		}
