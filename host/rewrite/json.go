@@ -19,7 +19,7 @@ const (
 	maxJSONElements = 1 << 16 // of an array that is ordered or cut
 	maxJSONMarks    = 1 << 18 // values of a document that edits have to do with
 	maxJSONHits     = 1 << 20 // edits of such values
-	maxJSONWork     = 1 << 25 // steps of targets, together over all members that they are compared with
+	maxJSONWork     = 1 << 25 // steps of targets, over all members that they are compared with; and 8 bytes of text compared with a value each
 	jsonGrowth      = 4       // an edited document has at most this many times MaxBytes
 )
 
@@ -31,6 +31,23 @@ type JSONOptions struct {
 
 // CheckJSON is [Check] for edits of JSON. A target is a JSON Pointer (RFC
 // 6901); the name * stands for every element of an array, or every member of an object.
+//
+// Text makes a value a string, and replace any value. Attr sets a member of an
+// object: in place, or at its end. Before and after put an element beside an element, prepend and
+// append first or last into an array; fill takes an array, or lines as in HTML, for its
+// elements. Remove takes a member or an element with its comma and the whitespace at it.
+//
+// Targets mean the document as it came. Of several edits of one value the last text,
+// replace, attr or unset-attr of it acts, and none within it or of its members; remove beats all. Fill beats order
+// and keep. Those go by what the document says, be it replaced or not; an
+// item's id is its member id; what before and after put beside an item moves with it, and what prepend and
+// append put into the list does not take part. Where an object has several members of
+// one name, the last counts, as in most parsers, and the edits that are aimed through it are reported
+// as [WhyAmbiguous]; what takes that member away takes all of them, or an earlier one would come to light.
+//
+// What is written is as the edit gave it, without whitespace between its tokens,
+// and with '<', U+2028 and U+2029 escaped in strings. New members follow the
+// whitespace of the first two that are there.
 func CheckJSON(e abi.Edit) abi.Refusal {
 	var p jsonEdit
 	if err := p.prepare(e, nil); err != nil {

@@ -274,6 +274,8 @@ func TestJSONCaps(t *testing.T) {
 		{"a flood of twins", "{" + strings.Repeat(`"a":1,`, 1e5) + `"a":1}`, list1{edit(abi.OpText, "/a", "x")}, JSONOptions{}, 0},
 		{"twins in many objects", "[" + strings.Repeat(`{"a":1,"a":1},`, 290_000) + "1]", list1{edit(abi.OpText, "/*/a", "x")}, JSONOptions{}, WhyBuffer},
 		{"ways beyond number", nested(11, `{"a":`, "["+strings.Repeat("1,", 1e5)+"1]", "}"), paths, JSONOptions{}, WhyBuffer},
+		{"a flood of likes", `[{"a":"` + strings.Repeat("a,", 1e5) + `"}]`, list1{edit(abi.OpOrder, "", "by=affinity\nweight.a=b:1"+strings.Repeat("|b:1", 4000))}, JSONOptions{}, WhyBuffer},
+		{"a flood of values", `[{"a":"` + strings.Repeat("a,", 1e5) + `"}]`, list1{edit(abi.OpKeep, "", "attr=a\nnot=b"+strings.Repeat("|b", 4000))}, JSONOptions{}, WhyBuffer},
 		{"a long string", `{"a":"` + strings.Repeat("é", 1<<20) + `","b":1}`, list1{edit(abi.OpText, "/b", "x")}, JSONOptions{}, 0},
 		{"a long name", `{"` + strings.Repeat(`\u0061`, 1<<19) + `":1,"b":1}`, list1{edit(abi.OpText, "/b", "x")}, JSONOptions{}, 0},
 		{"a long number", `[` + strings.Repeat(`9`, 1<<20) + `,1]`, list1{edit(abi.OpText, "/1", "x"), edit(abi.OpKeep, "", "first=3\nattr=a\nmin=1")}, JSONOptions{}, 0},

@@ -152,8 +152,8 @@ func (r *JSONRewriter) readField(from, v, end int) {
 	}
 }
 
-// closeList puts the elements of a list that has been read in order, and cuts it.
-func (r *JSONRewriter) closeList(box int32) {
+// closeList puts the elements of a list that has been read in order, and cuts it. It tells whether it could.
+func (r *JSONRewriter) closeList(box int32) bool {
 	b := &r.boxes[box]
 	b.perm = int32(len(r.perm))
 	r.keys, r.index, r.text = r.keys[:0], r.index[:0], r.text[:0]
@@ -178,6 +178,10 @@ func (r *JSONRewriter) closeList(box int32) {
 		}
 		r.index = append(r.index, int32(len(r.keys)))
 		r.keys = append(r.keys, k)
+		if r.work > maxJSONWork {
+			r.fault = WhyBuffer
+			return false
+		}
 	}
 	if b.order >= 0 {
 		r.sortKeys(r.plan.edits[b.order].list)
@@ -190,6 +194,7 @@ func (r *JSONRewriter) closeList(box int32) {
 			r.open--
 		}
 	}
+	return true
 }
 
 // fieldsOf returns where in r.spans the fields are that edit e reads of an element.
@@ -255,6 +260,7 @@ func (r *JSONRewriter) rank(l *jsonList, base int, k *jsonKey) {
 		ws := r.weights[:0]
 		for i, f := range l.likes {
 			if v, ok := r.field(base, f); ok {
+				r.compared(v, len(l.list.likes[i].values))
 				ws = l.liked(i, v, ws)
 			}
 		}
@@ -263,6 +269,9 @@ func (r *JSONRewriter) rank(l *jsonList, base int, k *jsonKey) {
 		k.num = -l.score(ws) // the best first
 	}
 }
+
+// compared counts the work of looking for values in a text.
+func (r *JSONRewriter) compared(text []byte, values int) { r.work += len(text) * values / 8 }
 
 // passes tells whether keep lets the element, whose fields are at base, through, but for its count.
 func (r *JSONRewriter) passes(l *jsonList, base int) bool {
@@ -273,6 +282,7 @@ func (r *JSONRewriter) passes(l *jsonList, base int) bool {
 	}
 	if l.filter >= 0 {
 		v, ok := r.field(base, l.filter)
+		r.compared(v, len(l.in)+len(l.not))
 		if !l.list.passes(v, ok) {
 			return false
 		}

@@ -2,7 +2,10 @@ package rewrite
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -54,7 +57,7 @@ func TestJSONCases(t *testing.T) {
 				edit(abi.OpText, "/😀!", "y"), edit(abi.OpRemove, "/__proto__"), edit(abi.OpRemove, "/constructor"), edit(abi.OpText, "/0", "z")},
 			`{"\u0061\u002f":"x","\ud83d\ude00!":"y","0":"z"}`},
 		{"~01", `{"~1":1,"/":2}`, list1{edit(abi.OpText, "/~01", "x")}, `{"~1":"x","/":2}`},
-		{"a name with a lone surrogate", `{"\ud800":1,"�":2}`, list1{edit(abi.OpText, "/�", "x")}, `{"\ud800":1,"�":"x"}`},
+		{"a name with a lone surrogate", `{"�":2,"\ud800":1}`, list1{edit(abi.OpText, "/�", "x")}, `{"�":"x","\ud800":1}`},
 		{"*", `{"a":[{"b":1},{"b":2},3,{"c":4}],"d":{"b":5}}`, list1{edit(abi.OpText, "/a/*/b", "x"), edit(abi.OpText, "/*/b", "y")},
 			`{"a":[{"b":"x"},{"b":"x"},3,{"c":4}],"d":{"b":"y"}}`},
 
@@ -315,6 +318,26 @@ func TestExtractJSON(t *testing.T) {
 	}
 	if got, _ := ExtractJSON([]byte(long), ""); got != nil {
 		t.Error("a value beyond 64 KiB was taken")
+	}
+}
+
+// The fast way to read degrees gives what the slow one gives, to the bit.
+func TestJSONDegrees(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 10))
+	for range 200_000 {
+		s := strconv.FormatFloat((rnd.Float64()-0.5)*400, 'f', rnd.IntN(17), 64)
+		switch rnd.IntN(8) {
+		case 0:
+			s = strconv.FormatInt(rnd.Int64N(1000), 10)
+		case 1:
+			b := []byte(s)
+			b[rnd.IntN(len(b))] = "0.-+e x"[rnd.IntN(7)]
+			s = string(b)
+		}
+		f, ok := jsonDegrees([]byte(s), 180)
+		if g, okSlow := degrees([]byte(s), 180); ok != okSlow || ok && math.Float64bits(f) != math.Float64bits(g) {
+			t.Fatalf("%q: %v, %v; want %v, %v", s, f, ok, g, okSlow)
+		}
 	}
 }
 

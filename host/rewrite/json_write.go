@@ -47,6 +47,9 @@ func (r *JSONRewriter) room() bool {
 func (r *JSONRewriter) put(i int32) {
 	switch m := &r.marks[i]; {
 	case r.shows(m):
+		if m.set >= 0 {
+			r.not(m.set/2, WhyOverridden)
+		}
 		r.putDistance(m.show / 2)
 	case m.set >= 0:
 		r.out = append(r.out, r.plan.edits[m.set/2].content...)
