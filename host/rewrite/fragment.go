@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -185,9 +186,13 @@ func (f *fragment) rawText(name string) error {
 	if f.raw([]byte(name)) == lexBad {
 		return f.refuse(at, "<%s> is not closed", name)
 	}
-	// Whether an iframe's content is markup depends on the reader.
-	if name == "iframe" && f.to > f.from {
+	// What is in an iframe may be markup to some readers; and in SVG, where markup
+	// of policies may come to stand, a textarea holds markup like all others.
+	switch {
+	case name == "iframe" && f.to > f.from:
 		return f.refuse(at, "<iframe> with content")
+	case bytes.IndexByte(f.b[f.from:f.to], '<') >= 0:
+		return f.refuse(at, "a '<' in <%s>; write it as &lt;", name)
 	}
 	return nil
 }

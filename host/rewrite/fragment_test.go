@@ -24,7 +24,7 @@ var goodFragments = []string{
 	"<tr><td>x</td></tr>", " <td>x</td><th>y</th>", "<tbody><tr></tr></tbody>", "<col>",
 	"<option>a</option><option selected>b</option>", "<select><optgroup label=x><option>a</option></optgroup><option>b</option></select>",
 	"<a href='/x?a=1&amp;b=2'>x</a>", "<a href=https://example.org/x>x</a>", "<img src=/x.png alt=''>", `<img srcset="/a.png 1x, /b.png 2x">`,
-	"<!-- a comment -->", "<textarea>\n<b></textarea>", "<pre>\n\nx</pre>", "<iframe src=https://example.org></iframe>",
+	"<!-- a comment -->", "<textarea>\n&lt;b></textarea>", "<pre>\n\nx</pre>", "<iframe src=https://example.org></iframe>",
 	"<template><tr><td>x</td></tr></template><template>x<div></div></template>",
 	`<svg viewBox="0 0 1 1" xmlns="http://www.w3.org/2000/svg"><g fill="url(#g)"><path d="M0 0"/><title>t</title></g><use xlink:href="#x"/></svg>`,
 	`<math><mrow><mi>x</mi><mo>&lt;</mo><mspace/></mrow></math>`,
@@ -57,7 +57,7 @@ var badFragments = []struct{ markup, says string }{
 	{"<rt></rt>", "outside <ruby>"}, {"<ruby><span><rt></rt></span></ruby>", "outside"},
 	{"<!DOCTYPE html>", "declaration"}, {"<!x>", "declaration"}, {"<?x?>", "processing"}, {"<![CDATA[x]]>", "CDATA"}, {"<svg><![CDATA[x]]></svg>", "CDATA"},
 	{"<!-->", "comment"}, {"<!--->", "comment"}, {"<!-- a --!> -->", "comment"}, {"<!-- a", "unfinished comment"}, {"<!-- <!-- -->", "comment"},
-	{"<!-- a -- b -->", "comment"}, {"<!--a--->", "comment"}, {"<!--#include virtual='/x' -->", "instruction"}, {"<!--esi <x> -->", "instruction"},
+	{"<!-- a -- b -->", "comment"}, {"<!-- <!x> -->", "comment"}, {"<li><search><li></li></search></li>", "<li> in <li>"}, {"<!--a--->", "comment"}, {"<!--#include virtual='/x' -->", "instruction"}, {"<!--esi <x> -->", "instruction"},
 	{"<", ""}, {"<b", "unfinished tag"}, {"<b x", "unfinished tag"}, {"<b x='a>", "quote"}, {"</b", "unfinished tag"}, {"</ b>", "without a name"}, {"</>", "without a name"},
 	{"<b></b x>", "more than its name"}, {`<b a="1"b="2"></b>`, "no space"}, {"<b / a></b>", "'/' within"},
 	{"<b a=1 A=2></b>", "twice"}, {"<b a=x\"y></b>", "without quotes"}, {"<b a=x=y></b>", "needs quotes"}, {"<a href=x/></a>", "needs quotes"}, {"<b a=></b>", "missing"},
@@ -75,7 +75,7 @@ var badFragments = []struct{ markup, says string }{
 	{"<noscript></noscript>", "not accepted"}, {"<title></title>", "not accepted"}, {"<image>", "not accepted"}, {"<x-a></x-a>", "not accepted"}, {"<esi:include>", "not accepted"},
 	{"<font color=x></font>", "not accepted"}, {"<nobr></nobr>", "not accepted"}, {"<isindex>", "not accepted"}, {"<portal></portal>", "not accepted"},
 	{"<iframe srcdoc=x></iframe>", "is not accepted"}, {"<iframe>x</iframe>", "with content"}, {"<iframe src='javascript:x'></iframe>", "scheme"}, {"<iframe>", "not closed"},
-	{"<textarea>", "not closed"}, {"<b onclick=x></b>", "is not accepted"}, {"<b ONCLICK=x></b>", "is not accepted"}, {"<b style=x></b>", "is not accepted"},
+	{"<textarea>", "not closed"}, {"<textarea><b></textarea>", "a '<' in <textarea>"}, {"<b onclick=x></b>", "is not accepted"}, {"<b ONCLICK=x></b>", "is not accepted"}, {"<b style=x></b>", "is not accepted"},
 	{"<b nonce=x></b>", "is not accepted"}, {"<b integrity=x></b>", "is not accepted"}, {"<b is=x></b>", "is not accepted"}, {"<b v-html=x></b>", "is not accepted"},
 	{"<template shadowrootmode=open></template>", "is not accepted"}, {"<b @click=x></b>", "name that is not accepted"},
 	{"<a href=javascript:x></a>", "scheme"}, {"<a href='&#106;avascript:x'></a>", "scheme"}, {"<a href=' java\nscript:x'></a>", "scheme"}, {"<a href='javascript&colon;x'></a>", "scheme"},
@@ -378,11 +378,15 @@ func nest(b *strings.Builder, rnd *rand.Rand, names []string, in string, depth i
 	if is(&nethtml.Node{Type: nethtml.ElementNode, Data: name}, "area br col hr img input source track wbr") {
 		return
 	}
+	pieces := 6
+	if name == "textarea" {
+		pieces = 4
+	}
 	for range rnd.IntN(4) {
 		switch {
 		case name == "iframe":
 		case rnd.IntN(3) == 0:
-			b.WriteString([]string{" ", "\n", "text", "&lt;b&gt;", "<!-- c -->", " a < b"}[rnd.IntN(6)])
+			b.WriteString([]string{" ", "\n", "text", "&lt;b&gt;", " a < b", "<!-- c -->"}[rnd.IntN(pieces)])
 		case depth > 0 && name != "textarea":
 			nest(b, rnd, names, name, depth-1)
 		}

@@ -170,44 +170,6 @@ func holdsCode(key uint64) bool {
 	return tagFlags(key)&fRaw != 0 || key == keyObject || key == keyApplet
 }
 
-// placed finds out which kind of element the start tag of that name opens in
-// HTML; false if that depends on the parser, or on more than is known here.
-func (p *pattern) placed(n *patternNode, key uint64) bool {
-	f := tagFlags(key)
-	if p.foreign() {
-		n.space = p.top().space
-		switch string(p.lower(p.lex.b[n.name:n.nameEnd])) {
-		case "foreignobject", "desc", "title":
-			n.html = n.space == fSVG
-		case "mi", "mo", "mn", "ms", "mtext":
-			n.html = n.space == fMath
-		case "annotation-xml", "mglyph", "malignmark", "font":
-			return false
-		}
-		// The others would end the foreign content.
-		return f&fBreakout == 0
-	}
-	n.flags = f
-	switch key {
-	case keySVG:
-		n.space = fSVG
-	case keyMath:
-		n.space = fMath
-	case keyPlaintext, keyFrameset, keyFrame, keyImage:
-		return false
-	}
-	// Within select, some parsers drop tags together with what they mean for the text that follows.
-	odd := f&(fRaw|fRCDATA) != 0 || n.space != 0 || key == keyInput || key == keyKeygen
-	if odd {
-		for i := range p.open {
-			if p.open[i].flags&(fSelect|fOption|fOptgroup) != 0 {
-				return false
-			}
-		}
-	}
-	return f&fRoot == 0
-}
-
 // endTag takes an end tag.
 func (p *pattern) endTag(l *lexer) Reason {
 	name := l.b[l.name:l.nameEnd]
@@ -231,19 +193,6 @@ func (p *pattern) endTag(l *lexer) Reason {
 		return 0
 	}
 	return WhyAmbiguous
-}
-
-// implied ends the open elements from i on, whose end tags are not there. They
-// must be of those that HTML lets out.
-func (p *pattern) implied(i int) Reason {
-	const mayLack = fImplied | fCell | fRow | fRowGroup | fTablePart
-	for _, n := range p.open[i:] {
-		if n.flags&mayLack == 0 || n.own {
-			return WhyAmbiguous
-		}
-	}
-	p.open = p.open[:i]
-	return 0
 }
 
 // endIf ends what is there on a condition.

@@ -206,6 +206,8 @@ const (
 	asItIs
 )
 
+var keyUse = nameKeyOf("use")
+
 // maxAttrWord is longer than every name of an attribute that is known here.
 const maxAttrWord = 32
 
@@ -230,7 +232,7 @@ func (p *pattern) useOf(n *patternNode, name []byte) (check, int) {
 	}
 	switch kind {
 	case oneURL:
-		if string(local) == "href" && foldEqual(p.lex.b[n.name:n.nameEnd], "use") {
+		if string(local) == "href" && n.key == keyUse {
 			return checkFragmentOnly, filled // what it brings in would be part of the page
 		}
 		return checkURL, filled

@@ -82,7 +82,14 @@ func TestPattern(t *testing.T) {
 		{"if", `a<b data-fill-if=t>{{n}}</b><b data-fill-if=nope>{{n}}<i data-fill-if=t>x</i></b><br data-fill-if="empty"><br data-fill-if="n">c`, `a<b data-fill-if=t>12.5e3</b><br data-fill-if="n">c`},
 		{"template", `<template><b>{{n}}</b></template>`, `<template><b>12.5e3</b></template>`},
 		{"implied ends", `<ul><li>{{n}}<li>x<p>y</ul><p>{{n}}`, `<ul><li>12.5e3<li>x<p>y</ul><p>12.5e3`},
+		{"what is left open", `<li>{{n}}<p>x<ul><li>a</ul><p>b `, `<li>12.5e3<p>x<ul><li>a</ul><p>b `},
+		{"what another tag ends", `<dt>{{n}}<dd><p>x<div>y</div>`, `<dt>12.5e3<dd><p>x<div>y</div>`},
+		{"rows", `<tr><td><p>{{n}}<td>x<tr><th>y`, `<tr><td><p>12.5e3<td>x<tr><th>y`},
+		{"a table", `<table><caption>{{n}}<colgroup><col><col><tbody><tr><td><table><tr><td>x</table><tfoot><tr><td>y</table>`, `<table><caption>12.5e3<colgroup><col><col><tbody><tr><td><table><tr><td>x</table><tfoot><tr><td>y</table>`},
+		{"options", `<optgroup label={{n}}><option>a<option>b<optgroup label=x><option>c`, `<optgroup label="12.5e3"><option>a<option>b<optgroup label=x><option>c`},
+		{"ruby", `<ruby>{{n}}<rp>(<rt>x<rp>)</ruby>`, `<ruby>12.5e3<rp>(<rt>x<rp>)</ruby>`},
 		{"table", `<tr><td>{{n}}<td title={{n}}></tr>`, `<tr><td>12.5e3<td title="12.5e3"></tr>`},
+		{"svg:use", `<svg><a><use xlink:href="{{u}}"/></a></svg>`, `<svg><a><use xlink:href="#" /></a></svg>`},
 		{"select", `<option value="{{n}}">{{t}}`, `<option value="12.5e3">&lt;b&gt;&amp;"'`},
 	} {
 		got, why := fillOne(t, c.markup, all, false, UTF8)
@@ -108,6 +115,7 @@ func TestPatternXML(t *testing.T) {
 		{"code", `<svg:script>{{n}}</svg:script><style>{{n}}</style><g onload="{{n}}" xlink:href="{{j}}"/>`, `<svg:script>{{n}}</svg:script><style>{{n}}</style><g xlink:href="#" />`},
 		{"instruction", `<?x {{n}}?><!-- {{n}} --><a>{{n}}</a>`, `<?x {{n}}?><!-- {{n}} --><a>1</a>`},
 		{"ids", `<a id="x" b="{{n}}"/>`, `<a id="x" b="1" />`},
+		{"other prefixes", `<s:use l:href="{{u}}"/><s:a l:href="{{j}}"/><h:base href="{{u}}"/>`, `<s:use l:href="#" /><s:a l:href="#" /><h:base />`},
 		{"case", `<a><A>{{n}}</A></a>`, `<a><A>1</A></a>`},
 		{"fill", `<a data-fill="n B=u" b="x">y</a>`, `<a data-fill="n B=u" b="x" B="https://h/a?b&amp;c">1</a>`},
 	} {
@@ -129,6 +137,8 @@ func TestPatternRefused(t *testing.T) {
 		{"<script><!-- </script>", false, WhyAmbiguous}, {"<svg><p></p></svg>", false, WhyAmbiguous}, {"<svg><font></font></svg>", false, WhyAmbiguous}, {"<svg></p></svg>", false, WhyAmbiguous},
 		{"<math><annotation-xml></annotation-xml></math>", false, WhyAmbiguous}, {"<select><style></style></select>", false, WhyAmbiguous}, {"<option><svg></svg></option>", false, WhyAmbiguous},
 		{"<![CDATA[x]]>", false, WhyAmbiguous}, {"<svg><desc><![CDATA[x]]></desc></svg>", false, WhyAmbiguous}, {"<a =x>", false, WhyAmbiguous}, {"<!doctype html>", false, WhyAmbiguous},
+		{"<p><b><div></div></b></p>", false, WhyAmbiguous}, {"<p>a<div data-fill-if=x></div>", false, WhyAmbiguous}, {"<li>a<li data-fill-if=x></li>", false, WhyAmbiguous}, {"<p data-fill=x>a<div></div></p>", false, WhyAmbiguous}, {"<p><table></table></p>", false, WhyAmbiguous}, {"<h1><h2></h2></h1>", false, WhyAmbiguous}, {"<a><a></a></a>", false, WhyAmbiguous},
+		{"<button><b><button></button></b></button>", false, WhyAmbiguous}, {"<form><form></form></form>", false, WhyAmbiguous}, {"<td><div><tr></tr></div></td>", false, WhyAmbiguous}, {"<div><td>x</td></div>", false, WhyAmbiguous},
 		{"<p data-fill=x>a<p>b</p>", false, WhyAmbiguous}, {"<li data-fill-if=x>a<li>b", false, WhyAmbiguous},
 		{"<b data-fill='a b'></b>", false, WhyPattern}, {"<b data-fill='a=b=c'></b>", false, WhyPattern}, {"<b data-fill='{{a}}'></b>", false, WhyPattern}, {"<b data-fill-if=''></b>", false, WhyPattern}, {"<b data-fill='1'></b>", false, WhyPattern},
 		{"<table>{{x}}</table>", false, WhyPlace}, {"<tr data-fill=x></tr>", false, WhyPlace}, {strings.Repeat("<b>", 600), false, WhyDepth},
