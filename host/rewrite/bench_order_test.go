@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"bespoke/modules/abi"
 
@@ -45,16 +44,6 @@ func BenchmarkOrder(b *testing.B) {
 	b.ReportMetric(least/1e3, "µs/page")
 	b.ReportMetric(leastTheirs/1e3, "goquery-µs/page")
 	b.ReportMetric(leastTheirs/least, "x-goquery")
-}
-
-// perRun returns the mean nanoseconds of f over a batch.
-func perRun(f func()) float64 {
-	n, start := 0, time.Now()
-	for n == 0 || time.Since(start) < batch {
-		f()
-		n++
-	}
-	return float64(time.Since(start).Nanoseconds()) / float64(n)
 }
 
 // orderWithGoquery does with a parsed page what order does.
