@@ -188,9 +188,7 @@ func (l *lexer) attr(i int) int {
 	eq := l.space(i)
 	if eq < len(l.b) && l.b[eq] == '=' {
 		a.valued = true
-		if i = l.value(&a, l.space(eq+1)); i < 0 {
-			return -1
-		}
+		i = l.value(&a, l.space(eq+1))
 	} else if l.xml {
 		l.bad("an attribute without a value")
 		return -1

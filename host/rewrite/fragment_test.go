@@ -15,7 +15,7 @@ import (
 )
 
 var goodFragments = []string{
-	"", "text", "a < b & c > d", "&amp;&lt;&#65;&nbsp;", "<b>x</b>", "<B>x</b>",
+	"", "text", "a < b & c > d", "&amp;&lt;&#65;&nbsp;", "<b>x</b>", "<B>x</b>", "<b>x</B>",
 	`<p class=a id='b' title="c > d">x</p><p>y</p>`,
 	"<div><p>a</p><p>b<br>c</p><hr></div>",
 	"<ul><li>a<ul><li>b</li></ul></li><li>c</li></ul>",
@@ -275,7 +275,7 @@ var badXML = []struct{ markup, says string }{
 	{"<m:x/>", "not declared"}, {"<a m:b='c'/>", "not declared"}, {"<a:b:c/>", "no name"}, {"<xlink:a/>", "not declared"}, {"<a><b xmlns:m='urn:m'/><m:c/></a>", "not declared"},
 	{"<h:x xmlns:h='http://www.w3.org/1999/xhtml'/>", "prefix"}, {"<h:x xmlns:h='&#104;ttp://www.w3.org/2000/svg'/>", "prefix"}, {"<x xmlns:xlink='urn:x'/>", "prefix"}, {"<x xmlns:l='http://www.w3.org/1999/xlink' l:href='javascript:x'/>", "prefix"},
 	{"<script/>", "not accepted"}, {"<Script/>", "not accepted"}, {"<m:script xmlns:m='urn:m'/>", "not accepted"}, {"<foreignObject/>", "not accepted"}, {"<animate/>", "not accepted"}, {"<style/>", "not accepted"},
-	{"<a onclick='x'/>", "not accepted"}, {"<a m:onload='x' xmlns:m='urn:m'/>", "not accepted"}, {"<a href='javascript:x'/>", "scheme"}, {"<a xlink:href='java&#9;script:x'/>", "scheme"},
+	{"<a onclick='x'/>", "not accepted"}, {"<a m:onload='x' xmlns:m='urn:m'/>", "not accepted"}, {"<a href='javascript:x'/>", "scheme"}, {"<a xml:base='javascript:x'/>", "scheme"}, {"<a m:href='javascript:x' xmlns:m='urn:m'/>", "scheme"}, {"<a@b/>", "no space"}, {"<a b@c='x'/>", "without a value"}, {"<a xlink:href='java&#9;script:x'/>", "scheme"},
 	{"<link>javascript:x</link>", "scheme"}, {"<link>java<!--x-->script:x</link>", "comment in <link>"}, {"<link><b/></link>", "URL only"}, {"<link rel='stylesheet' href='/x'/>", "a link to"},
 	{"<link rel='alternate &#115;tylesheet' href='/x'/>", "a link to"}, {"<use href='/x.svg#a'/>", "begin with #"}, {"<g fill='url(//x)'/>", "outside"}, {"<é/>", "no name"}, {"\x0c", "U+000C"},
 }
