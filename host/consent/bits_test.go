@@ -100,7 +100,7 @@ func (b bitText) text(unit int) string {
 	return out.String()
 }
 
-func bitsOf(text string) bitText {
+func rowOf(text string) bitText {
 	demand(text != "")
 	var b strings.Builder
 	for _, c := range []byte(text) {

@@ -215,7 +215,7 @@ func (l oracleLayout) oracleGPP(s string) (g gpp) {
 }
 
 func oracleHeader(s string) (ids []int) {
-	b := bitsOf(s)
+	b := rowOf(s)
 	demand(b.number(6) == 3)
 	demand(b.number(6) == 1)
 	id := 0
@@ -243,7 +243,7 @@ func (l oracleLayout) oracleUS(u *usSignals, id int, s string) bool {
 	for i, segment := range segments[1:] {
 		if id >= 25 {
 			sensitive, fine := oracle(func() []int {
-				b := bitsOf(segment)
+				b := rowOf(segment)
 				v := oracleValues(&b, 8)
 				b.end()
 				return v
@@ -255,7 +255,7 @@ func (l oracleLayout) oracleUS(u *usSignals, id int, s string) bool {
 			continue
 		}
 		gpc, fine := oracle(func() bool {
-			b := bitsOf(segment)
+			b := rowOf(segment)
 			demand(b.take(2) == "01")
 			gpc := b.take(1) == "1"
 			b.end()
@@ -273,7 +273,7 @@ func (l oracleLayout) oracleUS(u *usSignals, id int, s string) bool {
 }
 
 func (l oracleLayout) oracleCore(id int, s string) usValues {
-	b := bitsOf(s)
+	b := rowOf(s)
 	version := int(b.number(6))
 	if id >= 24 {
 		demand(version < 24)

@@ -9,13 +9,13 @@ func oracleTCF(s string, canada bool) (t tcf) {
 	demand(len(s) <= 16384)
 	segments := strings.Split(s, ".")
 	if canada {
-		oracleCoreCanada(bitsOf(segments[0]), &t)
+		oracleCoreCanada(rowOf(segments[0]), &t)
 	} else {
-		oracleCore(bitsOf(segments[0]), &t)
+		oracleCore(rowOf(segments[0]), &t)
 	}
 	seen := map[uint64]bool{}
 	for _, segment := range segments[1:] {
-		b := bitsOf(segment)
+		b := rowOf(segment)
 		kind := b.number(3)
 		demand(!seen[kind])
 		seen[kind] = true

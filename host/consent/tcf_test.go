@@ -178,6 +178,8 @@ func TestTCFRoundTrip(t *testing.T) {
 }
 
 func TestTCFFaults(t *testing.T) {
+	// TCF 2.3: "TC strings created after February 28, 2026" need the list.
+	due := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).Unix()
 	for _, c := range []struct {
 		name   string
 		change func(*tcfText)
@@ -191,16 +193,16 @@ func TestTCFFaults(t *testing.T) {
 		{"policy version 5", func(c *tcfText) { c.policyVersion = 5 }, 0},
 		{"global", func(c *tcfText) { c.serviceSpecific = false }, errScope},
 		{"made on the last day without vendors", func(c *tcfText) {
-			c.created, c.updated = disclosedDue-1, disclosedDue-1
+			c.created, c.updated = due-1, due-1
 		}, 0},
-		{"made a second later", func(c *tcfText) { c.created, c.updated = disclosedDue, disclosedDue }, errDisclosed},
-		{"made before, changed after", func(c *tcfText) { c.updated = disclosedDue }, errDisclosed},
-		{"changed before it was made, after the day", func(c *tcfText) { c.created = disclosedDue }, errDisclosed},
+		{"made a second later", func(c *tcfText) { c.created, c.updated = due, due }, errDisclosed},
+		{"made before, changed after", func(c *tcfText) { c.updated = due }, errDisclosed},
+		{"changed before it was made, after the day", func(c *tcfText) { c.created = due }, errDisclosed},
 		{"made after, with vendors", func(c *tcfText) {
-			c.created, c.updated, c.order = disclosedDue, disclosedDue, "1"
+			c.created, c.updated, c.order = due, due, "1"
 		}, 0},
 		{"made after, with allowed vendors only", func(c *tcfText) {
-			c.created, c.updated, c.order = disclosedDue, disclosedDue, "2"
+			c.created, c.updated, c.order = due, due, "2"
 		}, errDisclosed},
 		{"vendors last", func(c *tcfText) { c.order = "31" }, 0},
 		{"vendors twice", func(c *tcfText) { c.order = "11" }, errSegment},
@@ -383,6 +385,13 @@ func TestTCFCanada(t *testing.T) {
 	if err := parseTCFCanada([]byte("C"+published), &got); !errors.Is(err, errVersion) || got != (tcf{}) {
 		t.Errorf("version 2: %v, %+v", err, got)
 	}
+	for segment, want := range map[string]fault{
+		"IAA": 0, "QAAA": errSegment, "gAAA": errSegment, "fHHHA4444ao": errSegment, "": errEmpty, "IA=": errBase64,
+	} {
+		if err := parseTCFCanada([]byte("B"+published+"."+segment), &got); want == 0 && err != nil || want != 0 && !errors.Is(err, want) {
+			t.Errorf("with the segment %q: %v, want %v", segment, err, want)
+		}
+	}
 	rng := rand.New(rand.NewPCG(7, 8))
 	mutations("B"+published+".IAA", "B"+published, rng, func(s string) { sameTCF(t, s, true) })
 }
@@ -423,6 +432,18 @@ func BenchmarkTCF(b *testing.B) {
 	for b.Loop() {
 		if err := parseTCF(s, &t); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestTCFLength(t *testing.T) {
+	text := someTCF()
+	s := text.String()
+	for n, want := range map[int]fault{0: errEmpty, maxSignal: 0, maxSignal + 1: errLong, 10 * maxSignal: errLong} {
+		var got tcf
+		long := (s + strings.Repeat("A", 10*maxSignal))[:n]
+		if f, _ := parseTCF([]byte(long), &got).(fault); f != want || (want == 0) != (got == text.tcf) {
+			t.Errorf("%d bytes: %v, want %v; read %+v", n, f, want, got)
 		}
 	}
 }
