@@ -55,12 +55,15 @@ func nameKey(b []byte, i int) (key uint64, end int) {
 		// The first byte below 0x40 (bits 6 and 7 clear) ends the name, or is a digit, '-' and the like.
 		if m := ^(w | w<<1) & 0x8080808080808080; m != 0 {
 			n := uint(bits.TrailingZeros64(m)) >> 3
-			if byteClass[b[i+int(n)]]&cNameEnd != 0 {
-				mask := uint64(1)<<(8*n) - 1
-				w &= mask
-				// All of them 0x60-0x7F: nothing to fold.
-				if w&0x6060606060606060 == 0x6060606060606060&mask && w&0x8080808080808080 == 0 {
-					return w, i + int(n)
+			mask := uint64(1)<<(8*n) - 1
+			// All before it 0x60-0x7F: nothing to fold.
+			if (w&0xE0E0E0E0E0E0E0E0^0x6060606060606060)&mask == 0 {
+				c := b[i+int(n)]
+				if byteClass[c]&cNameEnd != 0 {
+					return w & mask, i + int(n)
+				}
+				if d := b[i+int(n)+1]; c >= '0' && byteClass[c]&cAlnum != 0 && byteClass[d]&cNameEnd != 0 && n < 7 { // as in h1
+					return w & (mask<<8 | 0xFF), i + int(n) + 1
 				}
 			}
 		}
@@ -135,6 +138,14 @@ func skipAttrs(b []byte, i int) int {
 			return -1
 		}
 		if b[i] != '=' {
+			continue
+		}
+		if i+1 < len(b) && b[i+1] == '"' {
+			n := bytes.IndexByte(b[i+2:], '"')
+			if n < 0 {
+				return -1
+			}
+			i += n + 3
 			continue
 		}
 		if _, _, i = scanValue(b, i+1); i < 0 {

@@ -77,7 +77,10 @@ func (r *Rewriter) wait(s int, tag bool) int {
 func (r *Rewriter) data(b []byte, i int) int {
 	text := i
 	for {
-		j := bytes.IndexByte(b[i:], '<')
+		j := 0
+		if i >= len(b) || b[i] != '<' { // tags come together often
+			j = bytes.IndexByte(b[i:], '<')
+		}
 		if r.watchText {
 			end := i + j
 			if j < 0 {
@@ -212,8 +215,11 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	if simple && (!read || r.plan.quick && r.plan.cannotMeet(b, &r.text, k) &&
 		(len(r.frames) == 0 || within && !(shows && r.showsIn(b, k, b[s+1:p])))) {
 		if f&fVoid == 0 {
-			clear(r.step)
-			r.push(&tag{key: k, flags: f, name: b[s+1 : p]})
+			r.pushElement(k, f, b[s+1:p])
+			if w := r.plan.words; w > 0 {
+				clear(r.step)
+				r.pushSteps(w)
+			}
 		}
 		return end
 	}
@@ -283,8 +289,18 @@ func (r *Rewriter) simple(f flags) bool {
 	if f&fIntricate|top&fIntricateTop != 0 {
 		return false
 	}
-	return (f&fClosesP == 0 || r.pOpen == 0) && (f&fLink == 0 || r.links == 0) &&
-		(f&(fLi|fDd) == 0 || top&fSpecial != 0 && top&(fPassLi|fLi|fDd) == 0)
+	return f&fDepends == 0 || (f&fClosesP == 0 || r.pOpen == 0) && (f&fLink == 0 || r.links == 0) &&
+		(f&(fLi|fDd) == 0 || top&fSpecial != 0 && top&(fPassLi|fLi|fDd) == 0) &&
+		(f&fHeading == 0 || top&fHeading == 0) && (f&(fCell|fRow) == 0 || simpleInTable(f, top))
+}
+
+// simpleInTable is simple for a row or cell: it stands where it belongs, and no
+// row is open there that is not written down.
+func simpleInTable(f, top flags) bool {
+	if f&fCell != 0 {
+		return top&fRow != 0
+	}
+	return top&fRowGroup != 0 && top&fMadeRow == 0 || top&fTable != 0 && top&(fMadeGroup|fMadeRow) == fMadeGroup
 }
 
 func (r *Rewriter) startRaw(t *tag) {

@@ -67,10 +67,13 @@ const fStructure = fClosesP | fLi | fDd | fCell | fRow | fRowGroup | fTable | fT
 // Open elements with one of these are counted.
 const fCounted = fP | fLink | fSelect | fTemplate | fCode
 
+// Whether a start tag with one of these takes the short way depends on what is open.
+const fDepends = fClosesP | fLi | fDd | fLink | fHeading | fCell | fRow
+
 // A start tag with one of these never takes the short way, nor does one whose
 // parent has one of fIntricateTop, nor the end tag of an element with one of fIntricateEnd.
 const (
-	fIntricate    = fStructure&^(fClosesP|fLi|fDd|fLink) | fRaw | fRCDATA | fHeading | fTemplate | fHeadPart
+	fIntricate    = fStructure&^fDepends | fRaw | fRCDATA | fTemplate | fHeadPart
 	fIntricateTop = fForeign | fOddTop
 	fIntricateEnd = fPending | fRoot | fOdd | fGhost | fLong
 )

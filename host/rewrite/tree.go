@@ -88,22 +88,27 @@ func (r *Rewriter) push(t *tag) {
 	if (t.flags&fForeign != 0 || r.plan.xml) && r.code(t) {
 		t.flags |= fCode
 	}
-	e := element{key: t.key, flags: t.flags, name: int32(len(r.names))}
-	if t.key&longKey != 0 {
-		r.names = append(r.names, t.name...)
-		e.nameLen = int32(len(t.name))
-		e.flags |= fLong
-	}
-	if t.flags&fCounted != 0 {
-		r.count(t.flags, 1)
-	}
-	r.stack = append(r.stack, e)
+	r.pushElement(t.key, t.flags, t.name)
 	if t.key == keyColgroup {
 		r.watchText = true
 	}
 	if w := r.plan.words; w > 0 {
 		r.pushSteps(w)
 	}
+}
+
+// pushElement puts an element on the stack.
+func (t *tree) pushElement(key uint64, f flags, name []byte) {
+	e := element{key: key, flags: f, name: int32(len(t.names))}
+	if key&longKey != 0 {
+		t.names = append(t.names, name...)
+		e.nameLen = int32(len(name))
+		e.flags |= fLong
+	}
+	if f&fCounted != 0 {
+		t.count(f, 1)
+	}
+	t.stack = append(t.stack, e)
 }
 
 // count counts an open element of fCounted: n is 1 or -1.
