@@ -289,6 +289,18 @@ func why(d *consent.Decision, p abi.Purpose) string {
 		return "Off, because your choice of " + day + " is too old to rely on. Choose again if you still want it."
 	case consent.ByChoice:
 		return "On, by your choice on " + day + "."
+	case consent.ByOldText:
+		return "Off, because what you were told has changed since your choice of " + day + ". Choose again if you still want it."
+	case consent.ByUnknownSubject:
+		return "Off, because the choice that you made on another device cannot be looked up now."
+	case consent.ByUnreadableString:
+		return "Off, because the choice that this site’s consent tool keeps cannot be read."
+	case consent.ByStaleString:
+		return "Off, because the choice that this site’s consent tool keeps is too old to rely on."
+	case consent.ByStringRefusal:
+		return "Off, by the choice that this site’s consent tool keeps."
+	case consent.ByString:
+		return "On, by the choice that this site’s consent tool keeps."
 	case consent.ByDNT:
 		return "Off, by your browser’s Do Not Track signal."
 	case consent.ByExplicitOnly:

@@ -1,8 +1,6 @@
 package edge
 
 import (
-	"bytes"
-
 	"bespoke/geo"
 	"bespoke/host/consent"
 	"bespoke/modules/abi"
@@ -16,14 +14,22 @@ func (x *exchange) decide(whole geo.Place) {
 	j := geo.JurisdictionOf(whole.Country, whole.Region)
 	s := consent.Signals{
 		Jurisdiction: consent.Jurisdiction{ID: j.ID, OptIn: j.Regime != geo.OptOut},
-		GPC:          x.hasLine(nameGPC, "1"),
-		DNT:          x.tenant.dnt && x.hasLine(nameDNT, "1"),
+		HonorDNT:     x.tenant.dnt,
 		Now:          x.began,
+	}
+	h := &x.ctx.Request.Header
+	for _, name := range [...]string{"Sec-GPC", "DNT", "Cookie"} {
+		for _, line := range h.PeekAll(name) {
+			s.Header([]byte(name), line, &signalCookies)
+		}
 	}
 	s.Choice, s.ChoiceUnreadable = x.openChoice()
 	x.decision = consent.Decide(s)
 	x.place = whole.At(precision(&x.decision))
 }
+
+// signalCookies are the cookies in which consent strings come.
+var signalCookies = consent.DefaultCookieNames()
 
 // precision is how exactly a decision lets the visitor's place be known. The
 // address never tells an exact place, whatever is granted.
@@ -32,17 +38,4 @@ func precision(d *consent.Decision) geo.Precision {
 		return geo.Cell
 	}
 	return geo.None
-}
-
-// hasLine reports whether a request header has a value, on a line of its own or
-// in a line that a proxy joined of several (RFC 9110, 5.3).
-func (x *exchange) hasLine(name []byte, value string) bool {
-	for _, line := range x.ctx.Request.Header.PeekAll(string(name)) {
-		for v := range bytes.SplitSeq(line, []byte(",")) {
-			if string(bytes.TrimSpace(v)) == value {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -46,7 +46,6 @@ var (
 	nameRealIP         = []byte("X-Real-Ip")
 	nameExpect         = []byte("Expect")
 	nameGPC            = []byte("Sec-Gpc")
-	nameDNT            = []byte("Dnt")
 
 	// hopByHop are the header fields that hold for one connection only (RFC
 	// 9110, 7.6.1), but Connection. fasthttp frames messages itself and so owns
