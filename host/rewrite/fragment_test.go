@@ -34,6 +34,7 @@ var goodFragments = []string{
 	"<label>a<input></label>", "<details><summary>a</summary>b</details>",
 	"<b><b><b><b><b>x</b></b></b></b></b>", "<p><button><p>x</p></button></p>", "<video src=/x><track src=/y></video>",
 	"<datalist id=x><option value=a></option></datalist>", "<a href='mailto:a@b.example'>x</a>",
+	"<table><template><tr></tr></template><tbody><template><tr></tr></template><tr><template>x</template><td></td></tr></tbody></table>", "<option>a</option><b>c</b>d", "<tr></tr><template><div></div></template>",
 	"<section><div><div><p>ü \U0001F600</p></div></div></section>",
 }
 
@@ -56,7 +57,7 @@ var badFragments = []struct{ markup, says string }{
 	{"<div><option></option></div>", "directly in"}, {"<optgroup><optgroup></optgroup></optgroup>", "directly in"},
 	{"<rt></rt>", "outside <ruby>"}, {"<ruby><span><rt></rt></span></ruby>", "outside"},
 	{"<!DOCTYPE html>", "declaration"}, {"<!x>", "declaration"}, {"<?x?>", "processing"}, {"<![CDATA[x]]>", "CDATA"}, {"<svg><![CDATA[x]]></svg>", "CDATA"},
-	{"<!-->", "comment"}, {"<!--->", "comment"}, {"<!-- a --!> -->", "comment"}, {"<!-- a", "unfinished comment"}, {"<!-- <!-- -->", "comment"},
+	{"<!-->", "comment"}, {"<!--> x -->", "ends as it begins"}, {"<!---> x -->", "ends as it begins"}, {"<!--->", "comment"}, {"<!-- a --!> -->", "comment"}, {"<!-- a", "unfinished comment"}, {"<!-- <!-- -->", "comment"},
 	{"<!-- a -- b -->", "comment"}, {"<!-- <!x> -->", "comment"}, {"<li><search><li></li></search></li>", "<li> in <li>"}, {"<!--a--->", "comment"}, {"<!--#include virtual='/x' -->", "instruction"}, {"<!--esi <x> -->", "instruction"},
 	{"<", ""}, {"<b", "unfinished tag"}, {"<b x", "unfinished tag"}, {"<b x='a>", "quote"}, {"</b", "unfinished tag"}, {"</ b>", "without a name"}, {"</>", "without a name"},
 	{"<b></b x>", "more than its name"}, {`<b a="1"b="2"></b>`, "no space"}, {"<b / a></b>", "'/' within"},
@@ -278,6 +279,23 @@ var badXML = []struct{ markup, says string }{
 	{"<a onclick='x'/>", "not accepted"}, {"<a m:onload='x' xmlns:m='urn:m'/>", "not accepted"}, {"<a href='javascript:x'/>", "scheme"}, {"<a xml:base='javascript:x'/>", "scheme"}, {"<a m:href='javascript:x' xmlns:m='urn:m'/>", "scheme"}, {"<a@b/>", "no space"}, {"<a b@c='x'/>", "without a value"}, {"<a xlink:href='java&#9;script:x'/>", "scheme"},
 	{"<link>javascript:x</link>", "scheme"}, {"<link>java<!--x-->script:x</link>", "comment in <link>"}, {"<link><b/></link>", "URL only"}, {"<link rel='stylesheet' href='/x'/>", "a link to"},
 	{"<link rel='alternate &#115;tylesheet' href='/x'/>", "a link to"}, {"<use href='/x.svg#a'/>", "begin with #"}, {"<g fill='url(//x)'/>", "outside"}, {"<é/>", "no name"}, {"\x0c", "U+000C"},
+}
+
+func TestXMLReference(t *testing.T) {
+	for _, c := range []struct {
+		ref  string
+		want rune
+	}{
+		{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}, {"#65", 'A'}, {"#0065", 'A'}, {"#x4A", 'J'}, {"#x4a", 'J'}, {"#x10FFFF", 0x10FFFF}, {"#9", '\t'},
+		{"", 0}, {"#", 0}, {"#x", 0}, {"nbsp", 0}, {"AMP", 0}, {"#6a", 0}, {"#X41", 0}, {"#0", 0}, {"#x110000", 0}, {"#xFFFFFFFFF0000041", 0}, {"#4294967361", 0}, {"#-1", 0}, {"#x41 ", 0}, {"#xD800", 0}, {"#xFFFE", 0}, {"#x/", 0}, {"#:", 0},
+	} {
+		if r, ok := xmlReference([]byte(c.ref)); r != c.want && ok || ok != (c.want != 0) {
+			t.Errorf("%s: %q, %v", c.ref, r, ok)
+		}
+	}
+	if got := decodeXML(nil, []byte("a&amp;&lt;b&nbsp;&#x4A;&;&&gt")); string(got) != "a&<b&nbsp;J&;&&gt" {
+		t.Errorf("%s", got)
+	}
 }
 
 func TestCheckFragmentXML(t *testing.T) {
