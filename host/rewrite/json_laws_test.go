@@ -272,7 +272,7 @@ func TestJSONCaps(t *testing.T) {
 		{"a list too long", "[" + strings.Repeat("1,", 1<<16) + "1]", list1{edit(abi.OpKeep, "", "first=3")}, JSONOptions{}, WhyBuffer},
 		{"as long, not a list", "[" + strings.Repeat("1,", 1<<16) + "1]", list1{edit(abi.OpAppend, "", "1")}, JSONOptions{}, 0},
 		{"a flood of twins", "{" + strings.Repeat(`"a":1,`, 1e5) + `"a":1}`, list1{edit(abi.OpText, "/a", "x")}, JSONOptions{}, 0},
-		{"twins in many objects", "[" + strings.Repeat(`{"a":1,"a":1},`, 290_000) + "1]", list1{edit(abi.OpText, "/*/a", "x")}, JSONOptions{}, WhyBuffer},
+		{"twins in many objects", "[" + strings.Repeat(`{"a":1,"a":1},`, 290_000) + "1]", list1{edit(abi.OpText, "/*/a/b", "x")}, JSONOptions{}, WhyBuffer},
 		{"ways beyond number", nested(11, `{"a":`, "["+strings.Repeat("1,", 1e5)+"1]", "}"), paths, JSONOptions{}, WhyBuffer},
 		{"a flood of likes", `[{"a":"` + strings.Repeat("a,", 1e5) + `"}]`, list1{edit(abi.OpOrder, "", "by=affinity\nweight.a=b:1"+strings.Repeat("|b:1", 4000))}, JSONOptions{}, WhyBuffer},
 		{"a flood of values", `[{"a":"` + strings.Repeat("a,", 1e5) + `"}]`, list1{edit(abi.OpKeep, "", "attr=a\nnot=b"+strings.Repeat("|b", 4000))}, JSONOptions{}, WhyBuffer},

@@ -260,7 +260,9 @@ func (r *JSONRewriter) rank(l *jsonList, base int, k *jsonKey) {
 		ws := r.weights[:0]
 		for i, f := range l.likes {
 			if v, ok := r.field(base, f); ok {
-				r.compared(v, len(l.list.likes[i].values))
+				if !r.affords(v, len(l.list.likes[i].values)) {
+					return
+				}
 				ws = l.liked(i, v, ws)
 			}
 		}
@@ -270,8 +272,11 @@ func (r *JSONRewriter) rank(l *jsonList, base int, k *jsonKey) {
 	}
 }
 
-// compared counts the work of looking for values in a text.
-func (r *JSONRewriter) compared(text []byte, values int) { r.work += len(text) * values / 8 }
+// affords tells whether there is time to look for so many values in a text.
+func (r *JSONRewriter) affords(text []byte, values int) bool {
+	r.work += len(text) * values / 8
+	return r.work <= maxJSONWork
+}
 
 // passes tells whether keep lets the element, whose fields are at base, through, but for its count.
 func (r *JSONRewriter) passes(l *jsonList, base int) bool {
@@ -282,8 +287,7 @@ func (r *JSONRewriter) passes(l *jsonList, base int) bool {
 	}
 	if l.filter >= 0 {
 		v, ok := r.field(base, l.filter)
-		r.compared(v, len(l.in)+len(l.not))
-		if !l.list.passes(v, ok) {
+		if !r.affords(v, len(l.in)+len(l.not)) || !l.list.passes(v, ok) {
 			return false
 		}
 	}
