@@ -127,7 +127,7 @@ func (x *exchange) dry(in DryInput) (r DryResult, err error) {
 	// 2, 3 and 4. The place, the decision, the preferences: by way of the
 	// cookies that the visitor would send.
 	x.sendCookie(useChoice, in.Choice != nil, func() []byte { return in.Choice.Encode() })
-	x.sendCookie(usePreferences, in.Preferences != profile.Preferences{}, in.Preferences.Encode)
+	x.sendCookie(usePreferences, !in.Preferences.Empty(), in.Preferences.Encode)
 	x.decide(in.Place)
 	x.openPreferences()
 	r.Decision = x.decision

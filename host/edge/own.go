@@ -8,7 +8,6 @@ import (
 	"bespoke/host/config"
 	"bespoke/host/consent"
 	"bespoke/host/control"
-	"bespoke/host/profile"
 )
 
 // tailors reports whether anything about the visitor can matter to the answer.
@@ -44,7 +43,7 @@ func (x *exchange) ownPage() bool {
 		x.setCookie(useChoice, a.Choice.Encode())
 	}
 	if a.Preferences != nil {
-		if *a.Preferences == (profile.Preferences{}) {
+		if a.Preferences.Empty() {
 			x.setCookie(usePreferences, nil)
 		} else {
 			x.setCookie(usePreferences, a.Preferences.Encode())

@@ -134,17 +134,3 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte("AQ"))
 	f.Fuzz(func(t *testing.T, token []byte) { s.Open(token, b) })
 }
-
-func FuzzParsePreferences(f *testing.F) {
-	f.Add((&Preferences{Name: "Jane"}).Encode())
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := ParsePreferences(b)
-		if err != nil {
-			return
-		}
-		again, err := ParsePreferences(p.Encode())
-		if err != nil || again != p {
-			t.Errorf("%q came back as %q, %v", p, again, err)
-		}
-	})
-}
