@@ -92,6 +92,7 @@ var treeCases = []string{
 	"<form></form></form><form><p>", "<div><form></div><p></form><form><b>", "<form><p></form><b></p></form><form><i>", "<template><form><div></form><b></template><form><form>",
 	"<!doctype html></head><title>x</title><p>", "<head><title>x</title></head> <!-- --><link></head><meta>x<link>", "<html></head><link><head><meta>", "</br><head><body>", "<head></body><link>", "\x00<head>", "<head>\x00<link>",
 	"<a><table><td><a></a><b></table><a>", "<a><object><a></object><a>", "<a><div><td><a></td><b>", "<table><tr><td><a><caption><a>", "<nobr><table><td><nobr></table><nobr>", "<a><svg><desc><a><b></svg><p>",
+	"<a><span><table><a></table><i>", "<a><table><b><span><a><i>", "<math><html><mi><frameset><frame>", "<table><td></td><tr></tr><b></tr><i>", "<td><body><p>", "<head><td><link>", "<td><head><link>",
 	"<p><h1><h2></h1></p><h3></h4>", "<p><button><p></p></button></p>", "<ul><li><h1><li></ul><h2>", "<h1><ul><li></h2><b>",
 	"<b><p><span><i></b><u></p><s>", "<b><div><p><span><div></b><u>", "<b><div><div><div><div><div><div><div><div></b><i>", "<b><span><div><div><div><div><div><div><div><div><div><span></b><i>",
 	"<a><span><p></a></p><i>", "<a><x-y><i><div></a><u></div><s></i><tt>", "<b><span><div><u><div></b></div><s></div><tt>", "<b><div><div><div><span></b><i>", "<b><div><div><div><div><div><div><div><span></b><i>",

@@ -154,6 +154,53 @@ func skipAttrs(b []byte, i int) int {
 	}
 }
 
+// glance is skipAttrs for a tag that no quick test aims at by its type. It
+// tells also whether one may aim at it by its id or by a class: then the
+// attributes have to be parsed.
+func (m *matcher) glance(b []byte, i int) (end int, may bool) {
+	for {
+		for i < len(b) && byteClass[b[i]]&cNameEnd != 0 {
+			if b[i] == '>' {
+				return i + 1, may
+			}
+			i++
+		}
+		if i >= len(b) {
+			return -1, false
+		}
+		name := i
+		i = attrNameEnd(b, i)
+		nameEnd := i
+		for i < len(b) && byteClass[b[i]]&cSpace != 0 {
+			i++
+		}
+		if i >= len(b) {
+			return -1, false
+		}
+		if b[i] != '=' {
+			continue
+		}
+		from, to := 0, 0
+		if i+1 < len(b) && b[i+1] == '"' {
+			n := bytes.IndexByte(b[i+2:], '"')
+			if n < 0 {
+				return -1, false
+			}
+			from, to = i+2, i+2+n
+			i = to + 1
+		} else if from, to, i = scanValue(b, i+1); i < 0 {
+			return -1, false
+		}
+		switch {
+		case may:
+		case nameEnd-name == 2 && m.hasID && b[name]|0x20 == 'i' && b[name+1]|0x20 == 'd':
+			may = m.idWords.mayHold(b[from:to]) || bytes.IndexByte(b[from:to], '&') >= 0
+		case nameEnd-name == 5 && m.hasClassTests && foldEqual(b[name:nameEnd], "class"):
+			may = !m.noClass(b[from:to])
+		}
+	}
+}
+
 // scanValue reads an attribute's value after its '='.
 func scanValue(b []byte, i int) (from, to, next int) {
 	for i < len(b) && byteClass[b[i]]&cSpace != 0 {

@@ -199,11 +199,16 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 	shows := within && r.mayShow(k)
 	read := live && (r.plan.anyTag || r.plan.tagBits[tagHash(k)] || len(r.frames) > 0 && (!within || shows)) ||
 		k == keySVG || k == keyMath || input || len(r.stack) > 0 && r.stack[len(r.stack)-1].flags&fForeign != 0
-	end := p + 1
-	if read {
+	end, passed := p+1, false
+	if read && simple && r.plan.quick && len(r.frames) == 0 && !r.plan.tagBits[tagHash(k)] && !input {
+		var may bool
+		end, may = r.plan.glance(b, p)
+		read, passed = may, true
+	}
+	if read && end >= 0 {
 		r.text.exact = r.plan.xml
 		end = r.text.parse(b, p)
-	} else if b[p] != '>' {
+	} else if b[p] != '>' && !passed {
 		end = skipAttrs(b, p)
 	}
 	if end < 0 {
