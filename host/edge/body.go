@@ -29,14 +29,16 @@ type body struct {
 	out bytes.Buffer // rewritten, encoded, not yet sent
 	err error        // io.EOF: whole; else why it is not
 
-	// What page or take has read, and how that ended.
-	head        []byte
-	late        error
-	looked, all bool
+	// The beginning of the decoded body, as far as somebody had to see it, and
+	// why there is no more of it: nil if there may be.
+	head []byte
+	late error
 
 	rw      *rewrite.Rewriter
+	json    rewrite.JSONRewriter
 	gather  gather
-	started bool
+	started bool // rw has begun
+	edited  bool // json has edited
 
 	gzr *kgzip.Reader
 	gzw *kgzip.Writer
@@ -116,49 +118,72 @@ func (b *body) decode() error {
 	return nil
 }
 
+// hold reads until n bytes of the decoded body are in head, or there is no more.
+func (b *body) hold(n int) {
+	if b.late == nil {
+		b.late = b.decode()
+	}
+	for b.late == nil && len(b.head) < n {
+		if len(b.head) == cap(b.head) {
+			b.head = slices.Grow(b.head, max(len(b.head), 32<<10))
+		}
+		var m int
+		m, b.late = b.src.Read(b.head[len(b.head):cap(b.head)])
+		b.head = b.head[:len(b.head)+m]
+		b.late = b.ended(b.late)
+	}
+}
+
+// expect makes room for a body of n bytes.
+func (b *body) expect(n int) {
+	if b.from == identity && cap(b.head) < n && len(b.head) == 0 {
+		b.head = make([]byte, 0, n)
+	}
+}
+
+// all reports whether the whole body, of at most limit bytes, is in head; it
+// reads if limit is not 0.
+func (b *body) all(limit int) bool {
+	if limit > 0 {
+		b.hold(limit + 1)
+	}
+	return b.late == io.EOF && len(b.head) <= limit && (b.from == identity || len(b.head) <= b.left)
+}
+
 // pageLimit is the most of a page that is held for policies to look at. A
 // longer page has nothing that they can read.
 const pageLimit = 1 << 20
 
-// page returns the whole page as the origin sent it, decoded; ok is false if it
+// page returns the whole body as the origin sent it, decoded; ok is false if it
 // is too long, or did not come whole. What was read is rewritten later.
 func (b *body) page() (text []byte, ok bool) {
-	if !b.looked {
-		b.looked = true
-		b.err = b.decode()
-		for b.err == nil && len(b.head) <= pageLimit {
-			if len(b.head) == cap(b.head) {
-				b.head = slices.Grow(b.head, max(len(b.head), 32<<10))
-			}
-			var n int
-			n, b.err = b.src.Read(b.head[len(b.head):cap(b.head)])
-			b.head = b.head[:len(b.head)+n]
-			b.err = b.ended(b.err)
-		}
-		b.all = b.err == io.EOF
-		b.late, b.err = b.err, nil // told again when the head has been rewritten
-	}
-	return b.head, b.all && len(b.head) <= pageLimit
+	ok = b.all(pageLimit)
+	return b.head, ok
 }
 
-// take reads a body of n bytes that is not coded. It reports whether it came
-// whole; else read tells what came, and then why there is no more.
-func (b *body) take(n int) bool {
-	if !b.looked {
-		b.looked = true
-		if cap(b.head) < n {
-			b.head = make([]byte, n)
-		}
-		m, err := io.ReadFull(b.origin, b.head[:n])
-		b.head = b.head[:m]
-		if b.late = unexpected(err); err == nil {
-			b.late, b.all = io.EOF, true
-		}
+// Sizes of the beginning of a body that tell its charset: any byte order mark,
+// and what the body may say of itself (WHATWG HTML, 4.2.5.4).
+const (
+	markBytes    = 3
+	prescanBytes = 1024
+)
+
+// holdHead reads as much as is needed to tell the charset. It waits for no
+// more, so that a slow origin's page shows as it comes.
+func (b *body) holdHead(contentType string, xml bool) {
+	b.hold(markBytes)
+	if strings.Contains(contentType, "charset=") {
+		return
 	}
-	return b.all && len(b.head) == n
+	for b.late == nil && len(b.head) < prescanBytes {
+		if !xml && rewrite.Sniff(b.head, contentType, false).Name() != "" {
+			return // it says so already
+		}
+		b.hold(len(b.head) + 1)
+	}
 }
 
-// read returns the next of the decoded page: first what page has read.
+// read returns the next of the decoded body: first what is in head.
 func (b *body) read() ([]byte, error) {
 	if len(b.head) > 0 {
 		head := b.head
@@ -186,24 +211,32 @@ func (b *body) start() error {
 	if err := b.decode(); err != nil {
 		return err
 	}
-	var sink io.Writer = &b.out
+	b.begin(b.encoder())
+	return nil
+}
+
+// encoder returns what encodes into out.
+func (b *body) encoder() io.WriteCloser {
 	switch b.to {
 	case gzipped:
 		if b.gzw == nil {
 			b.gzw, _ = kgzip.NewWriterLevel(nil, gzipLevel)
 		}
 		b.gzw.Reset(&b.out)
-		sink = b.gzw
+		return b.gzw
 	case brotlied:
 		if b.brw == nil {
 			b.brw = brotli.NewWriterLevel(nil, brotliLevel)
 		}
 		b.brw.Reset(&b.out)
-		sink = b.brw
+		return b.brw
 	}
-	b.begin(sink)
-	return nil
+	return plainEncoder{&b.out}
 }
+
+type plainEncoder struct{ *bytes.Buffer }
+
+func (plainEncoder) Close() error { return nil }
 
 // begin readies the rewriter.
 func (b *body) begin(sink io.Writer) {
@@ -244,13 +277,13 @@ func (b *body) step() {
 		}
 	}
 	text, err := b.read()
-	n := len(text)
 	if b.from != identity {
-		if b.left -= n; b.left < 0 {
-			b.err = errTooLarge
-			return
+		if len(text) > b.left {
+			text, err = text[:b.left], errTooLarge
 		}
+		b.left -= len(text)
 	}
+	n := len(text)
 	if n > 0 {
 		if _, werr := b.rw.Write(text); werr != nil {
 			b.err = werr
@@ -293,15 +326,23 @@ func (b *body) finish() error {
 	return nil
 }
 
-// applied returns how many elements edits took effect on.
-func (b *body) applied() (n int) {
-	if !b.started || b.rw == nil {
-		return 0
+// report tells what became of the edits. It is good until the body is closed.
+func (b *body) report() (r rewrite.Report) {
+	switch {
+	case b.edited:
+		return b.json.Report()
+	case b.started && b.rw != nil:
+		return b.rw.Report()
 	}
-	for _, m := range b.rw.Report().Applied {
-		n += m
-	}
-	return n
+	return r
+}
+
+// open readies b for a body.
+func (b *body) open(origin io.Reader, coded coding, limit int) {
+	b.origin, b.from, b.to, b.left = origin, coded, coded, limit
+	b.err, b.late, b.head = nil, nil, b.head[:0]
+	b.started, b.edited = false, false
+	b.out.Reset()
 }
 
 // close gives b back to the pool. Large buffers are left to the collector.

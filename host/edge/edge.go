@@ -26,6 +26,7 @@ import (
 	"bespoke/host/config"
 	"bespoke/host/control"
 	"bespoke/host/profile"
+	"bespoke/host/rewrite"
 )
 
 // Config is what an Edge needs. Site, Modules and Sealer are required.
@@ -48,6 +49,7 @@ type Edge struct {
 	log      *slog.Logger
 	now      func() time.Time
 	zones    zones
+	idle     *rewrite.Plan // changes nothing
 	draining atomic.Bool
 	stop     sync.Once
 	uploads  atomic.Int64 // bytes of request bodies that are held
@@ -81,6 +83,9 @@ func New(c Config) (*Edge, error) {
 	}
 	if e.now == nil {
 		e.now = time.Now
+	}
+	if e.idle, err = rewrite.Compile(nil, rewrite.Options{}); err != nil {
+		return nil, err
 	}
 	s, err := newSnapshot(c.Site, c.Modules, c.Geo)
 	if err != nil {

@@ -235,3 +235,39 @@ func TestReads(t *testing.T) {
 		}
 	})
 }
+
+// emitter is a policy that emits these edits, with a manifest that declares the
+// rights and keys of the page.
+func emitter(edits []abi.Edit, rights ...string) []byte {
+	var data, code []byte
+	at := func(s string) []byte {
+		p := len(data)
+		data = append(data, s...)
+		return join(i32(p), i32(len(s)))
+	}
+	for _, e := range edits {
+		code = append(code, join(i32(int(e.Op)), at(e.Target), at(e.A), at(e.B), []byte{0x10, callEmit, 0x1a})...)
+	}
+	return module(code, data, &abi.Manifest{Name: "emitter", Version: "1.0.0", Rights: rights})
+}
+
+// reader is a policy that logs the value of each key, or "absent".
+func reader(keys []string) []byte {
+	const absent, buffer, room = 0, 4096, 4000
+	data := []byte("absent")
+	declare := map[string]string{}
+	var code []byte
+	for _, key := range keys {
+		p := len(data)
+		data = append(data, key...)
+		declare[key] = "to test"
+		code = append(code, join(
+			i32(p), i32(len(key)), i32(buffer), i32(room), []byte{0x10, callRead, 0xa7, 0x21, 0}, // local = i32(read(...))
+			i32(int(abi.Info)),
+			[]byte{0x20, 0, 0x41, 0, 0x48, 0x04, 0x7f}, i32(absent), []byte{0x05}, i32(buffer), []byte{0x0b}, // local < 0 ? "absent" : buffer
+			[]byte{0x20, 0, 0x41, 0, 0x48, 0x04, 0x7f}, i32(len("absent")), []byte{0x05, 0x20, 0, 0x0b},
+			[]byte{0x10, callLog},
+		)...)
+	}
+	return module(code, data, &abi.Manifest{Name: "reader", Version: "1.0.0", Reads: declare})
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -46,6 +45,12 @@ var (
 	nameRealIP         = []byte("X-Real-Ip")
 	nameExpect         = []byte("Expect")
 	nameGPC            = []byte("Sec-Gpc")
+	nameFetchDest      = []byte("Sec-Fetch-Dest")
+
+	// conditions ask for less than the whole (RFC 9110, 13.1 and 14.2).
+	conditions = [...][]byte{
+		[]byte("If-None-Match"), []byte("If-Modified-Since"), []byte("If-Range"), []byte("Range"),
+	}
 
 	// hopByHop are the header fields that hold for one connection only (RFC
 	// 9110, 7.6.1), but Connection. fasthttp frames messages itself and so owns
@@ -213,15 +218,18 @@ func (x *exchange) limitEncodings(h *fasthttp.RequestHeader) {
 	}
 }
 
-// askWhole makes a request for a page one for the whole page. A browser may
+// askWhole makes a request for the whole of what policies may edit. A browser may
 // still hold it from before, with the origin's validators; "not modified" would
-// leave the visitor with that. Requests for anything else keep their conditions.
+// leave the visitor with that. What a browser says that it wants as something
+// that is never edited (W3C Fetch Metadata, 2.1) keeps its conditions.
 func (x *exchange) askWhole(h *fasthttp.RequestHeader) {
-	if accept, _ := x.seen.header("accept"); !strings.Contains(accept, "text/html") {
+	switch string(h.PeekCanonical(nameFetchDest)) {
+	case "image", "script", "style", "font", "audio", "video", "track",
+		"worker", "sharedworker", "serviceworker", "audioworklet", "paintworklet":
 		return
 	}
-	for _, name := range [...]string{"If-None-Match", "If-Modified-Since", "If-Range", "Range"} {
-		h.Del(name)
+	for _, name := range conditions {
+		h.DelBytes(name)
 	}
 }
 

@@ -92,6 +92,10 @@ type gather struct {
 	from int    // made before this is in the parcel
 }
 
+func (g *gather) open(page []byte, to *parcel) {
+	*g = gather{page: page, to: to, made: g.made[:0]}
+}
+
 // Write takes the next bytes. It keeps those that are a part of the page.
 func (g *gather) Write(b []byte) (int, error) {
 	// A part of the page ends, by its capacity, where the page does.

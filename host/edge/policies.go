@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"bespoke/host/config"
-	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 	"bespoke/modules/engine"
 )
@@ -139,7 +138,7 @@ func (v *view) check(e abi.Edit) abi.Refusal {
 				return abi.RefusedRight
 			}
 		}
-		return rewrite.Check(e)
+		return v.x.kind.check(v.x.tenant.compiler, e)
 	}
 	switch e.Op {
 	case abi.OpSetHeader, abi.OpAddHeader:

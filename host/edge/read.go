@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"bespoke/host/consent"
-	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 )
 
@@ -91,21 +90,17 @@ func (v *view) public(k string) ([]byte, bool) {
 	return nil, false
 }
 
-// page answers page.SELECTOR and page.SELECTOR@ATTR from the origin's page: one
-// line for each element that matches.
+// page answers page.SELECTOR, page.SELECTOR@ATTR and, in JSON, page.POINTER from
+// the origin's body: one line for each element, or value, that matches.
 func (v *view) page(what string) ([]byte, bool) {
 	if v.phase != abi.OnResponse || v.x.body == nil {
 		return nil, false
 	}
-	html, ok := v.x.body.page()
+	body, ok := v.x.body.page()
 	if !ok {
 		return nil, false
 	}
-	selector, attr := what, ""
-	if i := strings.LastIndexByte(what, '@'); i > 0 && !strings.ContainsAny(what[i:], `]"'`) {
-		selector, attr = what[:i], what[i+1:]
-	}
-	found, err := rewrite.Extract(html, rewrite.HTML, selector, attr)
+	found, err := v.x.kind.extract(body, what)
 	if err != nil || len(found) == 0 {
 		return nil, false
 	}

@@ -2,6 +2,8 @@ package edge
 
 import (
 	"log/slog"
+	"strconv"
+	"strings"
 
 	"bespoke/modules/abi"
 )
@@ -40,10 +42,48 @@ func (x *exchange) record(f fault) {
 		attrs = append(attrs, slog.String("route", x.route.Path))
 	}
 	if x.body != nil {
-		attrs = append(attrs, slog.Int("edits", len(x.edits)), slog.Int("applied", x.applied), slog.Int("failed", x.failed))
+		attrs = append(attrs, slog.String("kind", x.kind.String()), slog.Int("edits", len(x.edits)), slog.Int("failed", x.failed))
+		attrs = append(attrs, x.outcome()...)
 	}
 	if f != noFault {
 		attrs = append(attrs, slog.String("fault", faults[f].name), slog.String("source", faults[f].source))
 	}
 	e.log.LogAttrs(x.edge.ctx, level, "exchange", attrs...)
 }
+
+// outcome tells what became of the edits of the body.
+func (x *exchange) outcome() (attrs []slog.Attr) {
+	if x.untouched != "" {
+		attrs = append(attrs, slog.String("untouched", x.untouched))
+	}
+	r := x.body.report()
+	applied := 0
+	for _, n := range r.Applied {
+		applied += n
+	}
+	attrs = append(attrs, slog.Int("applied", applied))
+	if len(r.NotApplied) > 0 {
+		var why strings.Builder
+		for i, n := range r.NotApplied {
+			if i == maxReasons {
+				why.WriteString("; ...")
+				break
+			}
+			if i > 0 {
+				why.WriteString("; ")
+			}
+			why.WriteString(strconv.Itoa(n.Edit) + ": " + n.Why.String())
+		}
+		attrs = append(attrs, slog.String("not applied", why.String()))
+	}
+	if r.Stopped != 0 {
+		attrs = append(attrs, slog.String("stopped", r.Stopped.String()))
+	}
+	if r.Tail != 0 {
+		attrs = append(attrs, slog.String("no privacy link", r.Tail.String()))
+	}
+	return attrs
+}
+
+// maxReasons is how many reasons a line has.
+const maxReasons = 8

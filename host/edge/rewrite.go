@@ -1,10 +1,8 @@
 package edge
 
 import (
-	"bytes"
 	"io"
 	"log/slog"
-	"mime"
 	"strings"
 
 	"bespoke/host/control"
@@ -12,104 +10,134 @@ import (
 	"bespoke/modules/abi"
 )
 
-// wholeBody is the size up to which a body is read and rewritten as a whole,
-// which lets the answer say its length; larger ones, and those of unknown
-// length, are streamed.
-const wholeBody = 256 << 10
+const (
+	// wholeBody is the size up to which a body is read and rewritten as a whole,
+	// which lets the answer say its length; larger ones, and those of unknown
+	// length, are streamed.
+	wholeBody = 256 << 10
+	// wholeDecoded is what such a body may be when it is decoded.
+	wholeDecoded = 4 * wholeBody
+)
 
-// rewritable reports whether the answer is a page that may be edited: HTML, a
-// success with a whole body, in codings and a charset that are understood.
-func (x *exchange) rewritable() bool {
-	if x.route == nil || len(x.route.policies) == 0 || x.ctx.Request.Header.IsHead() {
-		return false
-	}
-	h := &x.in.Header
-	switch s := x.in.StatusCode(); {
-	case s < 200 || s > 299, s == 204, s == 205, s == 206:
-		return false
-	}
-	if ok, _ := htmlCharset(h.ContentType()); !ok {
-		return false
-	}
-	if codingOf(h.ContentEncoding()) == otherwise {
-		return false
-	}
-	for _, line := range h.PeekAll("Cache-Control") {
-		if bytes.Contains(bytes.ToLower(line), []byte("no-transform")) {
-			return false // RFC 9111, 5.2.2.6
-		}
-	}
-	return true
-}
-
-// htmlCharset reports whether a Content-Type is HTML in an encoding whose
-// markup is ASCII, and whether it says UTF-8.
-func htmlCharset(contentType []byte) (ok, utf8 bool) {
-	switch string(contentType) { // nearly all that there are, without parsing
-	case "text/html; charset=utf-8", "text/html; charset=UTF-8", "text/html;charset=utf-8", "text/html;charset=UTF-8":
-		return true, true
-	case "text/html":
-		return true, false
-	}
-	mt, params, err := mime.ParseMediaType(string(contentType))
-	if err != nil || mt != "text/html" {
-		return false, false
-	}
-	switch cs := strings.ToLower(params["charset"]); {
-	case cs == "utf-8", cs == "utf8":
-		return true, true
-	case cs == "", cs == "us-ascii", cs == "ascii", cs == "latin1",
-		strings.HasPrefix(cs, "iso-8859-"), strings.HasPrefix(cs, "windows-125"):
-		return true, false
-	}
-	return false, false
-}
-
-// openBody readies the page's body for policies to look at, and for rewriting.
+// openBody readies the body for policies to look at, and for rewriting.
 func (x *exchange) openBody() {
 	coded := codingOf(x.in.Header.ContentEncoding())
 	b := bodies.Get().(*body)
-	b.origin, b.from, b.to = x.in.BodyStream(), coded, coded
-	b.left, b.err, b.late = x.snap.site.Limits.DecodedBodyBytes, nil, nil
-	b.head, b.looked, b.all, b.started = b.head[:0], false, false, false
-	b.out.Reset()
+	b.open(x.in.BodyStream(), coded, x.snap.site.Limits.DecodedBodyBytes)
 	x.body = b
 }
 
 // rewrite puts the body through the edits that policies emitted, and adds the
-// link to the privacy centre.
+// link to the privacy centre to pages.
 func (x *exchange) rewrite() {
 	in, out, b := x.in, &x.ctx.Response, x.body
-	b.plan = x.plan()
 	n := in.Header.ContentLength()
 	in.Header.CopyTo(&out.Header)
 	if b.from != identity && !accepts(&x.ctx.Request.Header, b.from.String()) {
 		b.to = identity // the origin was not asked for it
 		out.Header.Del("Content-Encoding")
 	}
+	edits := x.bodyEdits()
+	limit := 0
 	switch {
-	case b.from == identity && n >= 0 && n <= wholeBody && b.take(n):
+	case x.kind == jsonKind && len(edits) > 0:
+		limit = rewrite.DefaultMaxJSON // it has to be seen as a whole
+	case n >= 0 && n <= wholeBody:
+		limit = wholeDecoded
+		b.expect(n)
+	}
+	all := b.all(limit)
+	if x.kind == jsonKind {
+		b.plan = x.edge.idle
+		if all && len(edits) > 0 {
+			x.rewriteJSON(edits)
+			return
+		}
+		if len(edits) > 0 {
+			x.untouched = "too large"
+		}
+	} else {
+		if !all {
+			b.holdHead(x.contentType, x.kind == xmlKind)
+		}
+		b.plan = x.plan(edits)
+	}
+	switch {
+	case all:
 		x.inOne()
-		return
 	case x.unchunked:
 		x.whole()
-		return
+	default:
+		x.streamed = true
+		out.SetBodyStream(&stream{x: x, src: b}, -1)
 	}
-	x.streamed = true
-	out.SetBodyStream(&stream{x: x, src: b}, -1)
 }
 
-// inOne rewrites a body that is in memory. What no edit changes is sent from where it is.
+// bodyEdits returns the edits that are the body's.
+func (x *exchange) bodyEdits() []abi.Edit {
+	n := 0
+	for i := range x.edits {
+		if x.edits[i].Op.Body() {
+			n++
+		}
+	}
+	if n == len(x.edits) {
+		return x.edits
+	}
+	edits := x.own[:0]
+	for i := range x.edits {
+		if x.edits[i].Op.Body() {
+			edits = append(edits, x.edits[i])
+		}
+	}
+	x.own = edits
+	return edits
+}
+
+// inOne rewrites markup that is in memory. What no edit changes is sent from where it is.
 func (x *exchange) inOne() {
 	b := x.body
 	x.in.CloseBodyStream() // the connection to the origin serves others while the visitor takes the answer
 	x.parcel.open()
-	b.gather = gather{page: b.head, to: &x.parcel, made: b.gather.made[:0]}
-	b.begin(&b.gather)
-	b.rw.Write(b.head)
-	b.rw.Close()
-	x.applied = b.applied()
-	b.gather.end()
+	if b.to == identity {
+		b.gather.open(b.head, &x.parcel)
+		b.begin(&b.gather)
+		b.rw.Write(b.head)
+		b.rw.Close()
+		b.gather.end()
+	} else {
+		b.begin(b.encoder())
+		b.rw.Write(b.head)
+		if err := b.finish(); err != nil { // memory takes all
+			b.err = err
+		}
+		x.parcel.add(b.out.Bytes())
+	}
+	x.parcel.send(x)
+}
+
+// rewriteJSON edits a document that is in memory.
+func (x *exchange) rewriteJSON(edits []abi.Edit) {
+	b := x.body
+	x.in.CloseBodyStream()
+	x.parcel.open()
+	plan, err := rewrite.CompileJSON(edits, rewrite.JSONOptions{})
+	if err != nil {
+		x.planRefused(err)
+		b.plan = x.edge.idle
+		x.inOne()
+		return
+	}
+	b.gather.made = b.json.Rewrite(b.gather.made[:0], plan, b.head)
+	b.edited = true
+	if b.to == identity {
+		x.parcel.add(b.gather.made)
+	} else {
+		w := b.encoder()
+		w.Write(b.gather.made)
+		w.Close()
+		x.parcel.add(b.out.Bytes())
+	}
 	x.parcel.send(x)
 }
 
@@ -117,46 +145,59 @@ func (x *exchange) inOne() {
 func (x *exchange) whole() {
 	b, out := x.body, &x.ctx.Response
 	for b.err == nil {
-		if b.step(); b.out.Len() > max(oldBody, 4*wholeBody) {
+		if b.step(); b.out.Len() > max(oldBody, wholeDecoded) {
 			b.err = errTooLarge
 		}
 	}
 	if b.err == io.EOF {
 		out.SetBody(b.out.Bytes())
-		x.applied = b.applied()
 		return
 	}
-	// The origin broke off. So does the answer, at the same place: what came is
-	// sent, and the connection ends without the end of the message.
+	// The origin broke off, or went on for too long. So does the answer, at the
+	// same place: what came is sent, and the connection ends before the message does.
 	x.streamed = true
-	out.SetBodyStream(&stream{x: x, src: b}, -1)
+	out.SetBodyStream(&stream{x: x, src: b}, b.out.Len()+1)
 }
 
-// plan compiles what policies emitted. Each edit was checked when it was
-// emitted; should the plan be refused all the same, the page goes out without edits.
-func (x *exchange) plan() *rewrite.Plan {
-	edits := make([]abi.Edit, 0, len(x.edits))
-	for i := range x.edits {
-		if x.edits[i].Op.Body() {
-			edits = append(edits, x.edits[i])
-		}
+// plan compiles the edits of markup.
+func (x *exchange) plan(edits []abi.Edit) *rewrite.Plan {
+	opt := rewrite.Options{
+		Syntax:  x.kind.syntax(),
+		Charset: rewrite.Sniff(x.body.head, x.contentType, x.kind == xmlKind),
 	}
-	_, utf8 := htmlCharset(x.in.Header.ContentType())
-	opt := rewrite.Options{Tail: x.tail()}
-	if utf8 {
-		opt.Charset = rewrite.UTF8
+	if !opt.Charset.Editable() {
+		x.untouched = "charset"
+		return x.edge.idle
 	}
-	plan, err := rewrite.Compile(edits, opt)
+	if x.kind == htmlKind {
+		opt.Tail = x.tail()
+	}
+	for _, policy := range x.in.Header.PeekAll("Content-Security-Policy") {
+		opt.CSP = append(opt.CSP, string(policy))
+	}
+	plan, err := x.tenant.compiler.Compile(edits, opt)
 	if err != nil {
-		x.failed++
-		x.edge.log.LogAttrs(x.edge.ctx, slog.LevelError, "plan refused", slog.String("tenant", x.tenant.name),
-			slog.String("route", x.route.Path), slog.String("error", err.Error()))
-		plan, _ = rewrite.Compile(nil, opt) // no edit, nothing to refuse
+		x.planRefused(err)
+		plan, err = x.tenant.compiler.Compile(nil, opt)
+	}
+	if err != nil {
+		return x.edge.idle
 	}
 	return plan
 }
 
+// planRefused tells of edits that do not compile together. Each was checked
+// when it was emitted, so this is a fault of ours; the body goes out without edits.
+func (x *exchange) planRefused(err error) {
+	x.failed++
+	x.untouched = "plan refused"
+	x.edge.log.LogAttrs(x.edge.ctx, slog.LevelError, "plan refused", slog.String("tenant", x.tenant.name),
+		slog.String("route", x.route.Path), slog.String("error", err.Error()))
+}
+
 const privacyLink = `<p class="bespoke-privacy"><a href="` + control.PathPrivacy + `">Privacy choices</a></p>`
+
+var privacyTail = []byte(privacyLink) // never changed
 
 // tail is what is added to the end of every page that is rewritten: the way to
 // the privacy centre and, where the database's licence asks for it and the page
@@ -172,5 +213,5 @@ func (x *exchange) tail() []byte {
 			return []byte(strings.TrimSuffix(privacyLink, "</p>") + ` <a href="` + info.AttributionURL + `">` + info.Attribution + `</a></p>`)
 		}
 	}
-	return []byte(privacyLink)
+	return privacyTail
 }

@@ -11,6 +11,7 @@ import (
 	"bespoke/geo"
 	"bespoke/host/config"
 	"bespoke/host/consent"
+	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 )
 
@@ -41,6 +42,8 @@ type tenant struct {
 	keep   bool // pass the visitor's Host header on
 	routes []route
 	used   consent.Set // purposes that some policy of it reads data for
+
+	compiler *rewrite.Compiler // of its policies' edits; one tenant's do not push out another's
 }
 
 type route struct {
@@ -62,11 +65,14 @@ func (p *pick) runs(ph abi.Phase) bool {
 	return p.module != nil && p.manifest.Runs(ph) && p.module.Exports(ph)
 }
 
+// rememberedTargets is how many selectors of a tenant's policies are kept compiled.
+const rememberedTargets = 256
+
 func newSnapshot(site *config.Config, modules *Modules, db *geo.DB) (*snapshot, error) {
 	s := &snapshot{site: site, modules: modules, geo: db, trusted: site.TrustedProxies, exact: map[string]*tenant{}}
 	for i := range site.Tenants {
 		c := &site.Tenants[i]
-		t := &tenant{name: c.Name, origin: newOrigin(c.Origin, site.Limits), zone: c.Zone, dnt: c.DNT, keep: c.PreserveHost}
+		t := &tenant{name: c.Name, origin: newOrigin(c.Origin, site.Limits), zone: c.Zone, dnt: c.DNT, keep: c.PreserveHost, compiler: rewrite.NewCompiler(rememberedTargets)}
 		for _, r := range c.Routes {
 			compiled, err := newRoute(r, modules)
 			if err != nil {

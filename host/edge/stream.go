@@ -62,7 +62,6 @@ func (s *stream) CloseWithError(err error) error {
 	s.x = nil
 	f := noFault
 	if b := s.src; b != nil {
-		x.applied = b.applied()
 		if b.err != nil && b.err != io.EOF {
 			f = x.brokeOff(b.err)
 		}
