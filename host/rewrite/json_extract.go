@@ -29,9 +29,6 @@ func ExtractJSON(doc []byte, pointer string) ([]string, error) {
 	left := maxExtractBytes
 	for i := int32(0); int(i) < len(r.marks) && len(out) < maxExtracts; i = r.marks[i].after {
 		m := &r.marks[i]
-		if m.gone {
-			continue
-		}
 		v := doc[m.val:m.end]
 		if v[0] == '"' {
 			text = jsonUnquote(text[:0], v[1:len(v)-1], false)

@@ -161,7 +161,7 @@ func TestJSONLists(t *testing.T) {
 		{"by what is replaced", list1{edit(abi.OpText, "/*/price", "x"), edit(abi.OpOrder, "", "by=attr\nattr=price\nas=number")}, "none far 7 near"},
 		{"null is no value", list1{edit(abi.OpOrder, "", "by=attr\nattr=price\ndir=desc")}, "far none 7 near"},
 		{"from two places", list1{edit(abi.OpOrder, "", "by=distance\n"+near), edit(abi.OpKeep, "", "within=40\nlat=/geo/lat\nlon=/geo/lon\nat=40,-74")}, "far"},
-		{"by two fields", list1{edit(abi.OpOrder, "", "by=distance\n"+near), edit(abi.OpKeep, "", "within=9000\nlat=/geo/lat\nlon=price\nat=40,0")}, "7 far"},
+		{"by two fields", list1{edit(abi.OpOrder, "", "by=distance\n"+near), edit(abi.OpKeep, "", "within=9000\nlat=/geo/lat\nlon=price\nat=52.5,13.4")}, "7 far"},
 		{"the last order acts", list1{edit(abi.OpOrder, "", "by=ids\nids=near"), edit(abi.OpOrder, "", "by=ids\nids=7")}, "7 far none near"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -199,6 +199,8 @@ func TestJSONLists(t *testing.T) {
 		{list1{edit(abi.OpRemove, "/*/km"), edit(abi.OpKeep, "", "first=2\nlat=a\nlon=a\nat=1,1", "show=km")}, `[{"a":1},{}]`},
 		{list1{edit(abi.OpKeep, "", "first=2\nlat=a\nlon=a\nat=1,1", "show=x"), edit(abi.OpOrder, "", "by=distance\nlat=a\nlon=a\nat=1,1", "show=y")},
 			`[{"a":1,"km":7,"y":0.0},{"km":8}]`},
+		{list1{edit(abi.OpAttr, "/*", "x", "1"), edit(abi.OpKeep, "", "first=2\nlat=a\nlon=a\nat=1,1", "show=y"), edit(abi.OpAttr, "/*", "z", "2"), edit(abi.OpUnsetAttr, "/1", "z")},
+			`[{"a":1,"km":7,"x":1,"y":0.0,"z":2},{"km":8,"x":1}]`},
 	} {
 		if out, _ := rewriteJSON(t, `[{"a":1,"km":7},{"km":8}]`, c.edits...); out != c.want {
 			t.Errorf("%v: got %s, want %s", c.edits, out, c.want)
