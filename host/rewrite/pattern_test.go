@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -158,6 +159,64 @@ func TestPatternCharset(t *testing.T) {
 	const want = "<b title=\"\xe9\xe9&#1046;\">\xe9\xe9&#1046;</b><a href=\"/%C3%A9%D0%96\"></a><script type=application/json>\"\xe9\\u00E9\\u0416\"</script>"
 	if got != want {
 		t.Errorf("have %q\nwant %q", got, want)
+	}
+}
+
+func TestAppendSlot(t *testing.T) {
+	const v = "a\t\n\r\x00\x01&<>\"'\ufffe\uffff\uffee"
+	for _, c := range []struct {
+		kind partKind
+		xml  bool
+		want string
+	}{
+		{slotText, false, "a\t\n&#13;\ufffd\x01&amp;&lt;&gt;\"'\ufffe\uffff\uffee"},
+		{slotText, true, "a\t\n&#13;\ufffd\ufffd&amp;&lt;&gt;\"'\ufffd\ufffd\uffee"},
+		{slotQuoted, false, "a\t\n&#13;\ufffd\x01&amp;&lt;&gt;&quot;&#39;\ufffe\uffff\uffee"},
+		{slotQuoted, true, "a&#9;&#10;&#13;\ufffd\ufffd&amp;&lt;&gt;&quot;&#39;\ufffd\ufffd\uffee"},
+		{slotTwice, true, "a\t\n&#13;\ufffd\ufffd&amp;amp;&amp;lt;&amp;gt;&amp;quot;&amp;#39;\ufffd\ufffd\uffee"},
+	} {
+		if got := string(appendSlot(nil, v, c.kind, c.xml, UTF8)); got != c.want {
+			t.Errorf("%v %v:\nhave %q\nwant %q", c.kind, c.xml, got, c.want)
+		}
+	}
+}
+
+func TestAppendJSONValue(t *testing.T) {
+	for _, v := range []string{"0", "-0", "1", "10", "-12.50", "1e5", "1E-5", "1e+5", "0.1e0", "true", "false", "null"} {
+		if got := string(appendJSONValue(nil, v, true)); got != v || !json.Valid([]byte(got)) {
+			t.Errorf("%s becomes %s", v, got)
+		}
+	}
+	for _, v := range []string{"", "-", "01", "-01", "1.", ".5", "1.e5", "1e", "1e+", "1e5x", "1x", "+1", "0x1", "NaN", "Infinity", "TRUE", "nil", "[]", "{}", " 1", "1 ", "1,2", "--1", "1-1"} {
+		want, _ := json.Marshal(v)
+		if got := string(appendJSONValue(nil, v, true)); got != string(want) {
+			t.Errorf("%s becomes %s", v, got)
+		}
+	}
+	if got := string(appendJSONValue(nil, "", false)); got != "null" {
+		t.Errorf("nothing becomes %s", got)
+	}
+}
+
+func TestPatternDecode(t *testing.T) {
+	var p pattern
+	for _, v := range append([]string{"a", "&amp;", "a&amp;b&#65;c", "&eacute;x", "a&amp;&colon;", "&#x80;", "&#128;x&amp;", "&#x7F;", "&amp", "&", "&;", "&amp;&", "&#0;", "&#xD800;", "&lt=", "&AMP;"}, hostileValues...) {
+		p.lex.xml = false
+		if have, want := string(p.decode([]byte(v))), string(decodeValue(nil, []byte(v))); have != want {
+			t.Errorf("%q: %q, expected %q", v, have, want)
+		}
+		p.lex.xml = true
+		if have, want := string(p.decode([]byte(v))), string(decodeXML(nil, []byte(v))); have != want {
+			t.Errorf("%q in XML: %q, expected %q", v, have, want)
+		}
+	}
+}
+
+func TestSafeURLBytes(t *testing.T) {
+	for _, v := range append([]string{"ht\ttp:x", "ht\ntp:x", "ht\rtp:x", "h\x01ttp:x", "a?:", "a\\:", "a/b:", "a#b:", "http:x", "HTTPS:x", "mailto:x", "tel:1", "telx:", "te:", "javascripthttp:x", "abcdefghhttp:", "\x00 \thttp:x"}, hostileValues...) {
+		if have, want := safeURLBytes([]byte(v)), safeURL(v); have != want {
+			t.Errorf("%q: %v, safeURL says %v", v, have, want)
+		}
 	}
 }
 
