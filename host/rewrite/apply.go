@@ -29,10 +29,12 @@ type editing struct {
 	steps     []uint64 // steps of the open elements
 	idSeen    []bool   // by place in Plan.ids
 	idDone    []bool
-	left      int  // ids that end a search and have not been reached
-	done      bool // all are: nothing is matched any more
-	muted     bool // bytes are left out
-	muteDepth int  // until the open element of this index ends
+	left      int   // ids that end a search and have not been reached
+	done      bool  // all are: nothing is matched any more
+	tagIn     flags // of the element that was innermost when the tag at hand began
+	inserted  bool  // something was, or will be, put into the page
+	muted     bool  // bytes are left out
+	muteDepth int   // until the open element of this index ends
 
 	pend     []pending
 	held     []int32
@@ -58,7 +60,7 @@ func (d *editing) reset(p *Plan) {
 	d.step = zeroed(d.step, p.words)
 	d.idSeen, d.idDone = zeroed(d.idSeen, len(p.ids)), zeroed(d.idDone, len(p.ids))
 	d.seen, d.turn = zeroed(d.seen, p.names), 0
-	d.left, d.done, d.muted = p.exits, false, false
+	d.left, d.done, d.muted, d.inserted = p.exits, false, false, false
 	d.frames, d.children, d.buf, d.values = d.frames[:0], d.children[:0], d.buf[:0], d.values[:0]
 }
 
@@ -73,6 +75,10 @@ type summary struct {
 
 // edit opens the element and carries out its edits as far as its start tag goes.
 func (r *Rewriter) edit(b []byte, t *tag) {
+	if r.inserted && t.key == keyFrameset && t.flags&fForeign == 0 && t.n <= 1 && r.outline == nil {
+		r.lose(b, t.s) // browsers would pass over it now, and show what they drop
+		return
+	}
 	child, show := int32(-1), int32(-1)
 	if t.live && len(r.frames) > 0 {
 		child, show = r.inList(b, t)
@@ -98,6 +104,7 @@ func (r *Rewriter) edit(b []byte, t *tag) {
 		return
 	}
 	sum := r.summarize(b, t)
+	r.inserted = r.inserted || sum.text >= 0 || sum.replace >= 0 || sum.fill >= 0 || sum.before || sum.after || sum.prepend || sum.append
 	format := t.format >= 0 && t.ghost < 0
 	r.popTo(b, t.n, t.s, sum.remove || sum.before || sum.replace >= 0 || sum.unwrap >= 0, format)
 	r.enter(t)

@@ -39,6 +39,7 @@ type prepared struct {
 	whole   []byte // attr: a space, then the attribute as it is written
 	markup  bool   // content is markup
 	top     flags  // what all elements at its top have in common
+	any     flags  // what some element in it is
 	json    []byte // text: the same as JSON, for a data block; nil if it is none
 	newline bool   // content begins with a newline, which some elements would swallow
 	list    *list  // order, keep
@@ -71,14 +72,14 @@ func (c *Compiler) prepare(e abi.Edit, s Syntax, cs Charset) (*prepared, *editEr
 func (p *prepared) arguments(e abi.Edit, k kind, cs Charset) (bad *editError) {
 	switch e.Op {
 	case abi.OpText:
-		return p.text(e, cs)
+		return p.text(e, k, cs)
 	case abi.OpHTML:
 		return p.html(e, k, cs)
 	case abi.OpBefore, abi.OpAfter, abi.OpPrepend, abi.OpAppend, abi.OpReplace:
 		if e.B == "html" {
 			return p.html(e, k, cs)
 		}
-		return p.text(e, cs)
+		return p.text(e, k, cs)
 	case abi.OpAttr:
 		return p.attr(e, k, cs)
 	case abi.OpUnsetAttr:
@@ -90,7 +91,7 @@ func (p *prepared) arguments(e abi.Edit, k kind, cs Charset) (bad *editError) {
 			return badArgument("the attribute %q may not be taken away", e.A)
 		}
 	case abi.OpAddClass, abi.OpRemoveClass:
-		return p.class(e, cs)
+		return p.class(e, k, cs)
 	case abi.OpRemove, abi.OpUnwrap:
 		if e.A != "" {
 			return badArgument("%s takes no argument", e.Op)
@@ -110,11 +111,11 @@ func (p *prepared) arguments(e abi.Edit, k kind, cs Charset) (bad *editError) {
 	return bad
 }
 
-func (p *prepared) text(e abi.Edit, cs Charset) *editError {
+func (p *prepared) text(e abi.Edit, k kind, cs Charset) *editError {
 	if !clean(e.A) {
 		return badArgument("the text of %s has a NUL or is not UTF-8", e.Op)
 	}
-	p.content = escape(nil, e.A, false, cs)
+	p.content = escape(nil, e.A, false, k == ofXML, cs)
 	p.newline = strings.HasPrefix(e.A, "\n")
 	if e.Op == abi.OpText && json.Valid([]byte(e.A)) {
 		p.json = escapeJSON(nil, e.A)
@@ -128,7 +129,7 @@ func (p *prepared) html(e abi.Edit, k kind, cs Charset) *editError {
 		return badArgument("%s: %w", e.Op, err)
 	}
 	p.content = cs.Append(nil, e.A)
-	p.top = topFlags(p.content)
+	p.top, p.any = topFlags(p.content)
 	p.newline = strings.HasPrefix(e.A, "\n")
 	return nil
 }
@@ -140,31 +141,36 @@ func (p *prepared) attr(e abi.Edit, k kind, cs Charset) *editError {
 	switch {
 	case !ok:
 		return badArgument("%q is no name of an attribute", e.A)
-	case activeAttr([]byte(folded)), guardedAttr(folded):
+	case activeAttr([]byte(folded)), activeAttr([]byte(localName(folded))), guardedAttr(folded):
 		return badArgument("the attribute %q may not be set", e.A)
 	case !clean(e.B):
 		return badArgument("the value of %q has a NUL or is not UTF-8", e.A)
-	case !safeValue(folded, e.B):
+	case !safeValue(folded, e.B), k == ofXML && !safeValue(localName(folded), e.B):
 		return badArgument("the value of %q has a scheme that is not http, https, mailto or tel", e.A)
 	}
 	p.whole = append(append(append(p.whole, ' '), p.name...), `="`...)
 	from := len(p.whole)
-	p.whole = append(escape(p.whole, e.B, true, cs), '"')
+	p.whole = append(escape(p.whole, e.B, true, k == ofXML, cs), '"')
 	p.content = p.whole[from : len(p.whole)-1]
 	return nil
+}
+
+// localName takes the prefix off a name.
+func localName(name string) string {
+	return name[strings.IndexByte(name, ':')+1:]
 }
 
 // guardedAttr tells whether the attribute guards what the element may do, so that
 // no edit may change it.
 func guardedAttr(name string) bool {
-	switch name {
+	switch localName(name) {
 	case "nonce", "integrity", "sandbox", "csp", "is", "http-equiv", "xmlns":
 		return true
 	}
 	return strings.HasPrefix(name, "xmlns:") || strings.HasPrefix(name, "shadowroot")
 }
 
-func (p *prepared) class(e abi.Edit, cs Charset) *editError {
+func (p *prepared) class(e abi.Edit, k kind, cs Charset) *editError {
 	if !clean(e.A) {
 		return badArgument("the class of %s has a NUL or is not UTF-8", e.Op)
 	}
@@ -173,7 +179,7 @@ func (p *prepared) class(e abi.Edit, cs Charset) *editError {
 		return badArgument("%s takes one class, without spaces", e.Op)
 	}
 	p.raw = e.A
-	p.content = escape(nil, e.A, true, cs)
+	p.content = escape(nil, e.A, true, k == ofXML, cs)
 	return nil
 }
 
@@ -216,7 +222,12 @@ func attrName(s string) bool {
 // escape appends s to dst in the charset, escaped so that it is the same text
 // in element content and in RCDATA, or, if quoted, between double quotes. A
 // carriage return is escaped because parsers make a line feed of it.
-func escape(dst []byte, s string, quoted bool, cs Charset) []byte {
+// In XML what it has no characters for becomes U+FFFD, and space in attributes is
+// kept from being normalized (XML 1.0, 2.2 and 3.3.3).
+func escape(dst []byte, s string, quoted, xml bool, cs Charset) []byte {
+	if xml {
+		s = xmlText(s)
+	}
 	from := 0
 	for i := range len(s) {
 		ref := ""
@@ -233,6 +244,13 @@ func escape(dst []byte, s string, quoted bool, cs Charset) []byte {
 			if quoted {
 				ref = "&quot;"
 			}
+		case '\t', '\n':
+			if quoted && xml {
+				ref = "&#9;"
+				if s[i] == '\n' {
+					ref = "&#10;"
+				}
+			}
 		}
 		if ref == "" {
 			continue
@@ -242,6 +260,22 @@ func escape(dst []byte, s string, quoted bool, cs Charset) []byte {
 		from = i + 1
 	}
 	return cs.Append(dst, s[from:])
+}
+
+// xmlText puts U+FFFD in the place of what is no character of XML.
+func xmlText(s string) string {
+	bad := func(r rune) bool {
+		return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF
+	}
+	if strings.IndexFunc(s, bad) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if bad(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
 }
 
 // How an attribute holds URLs.

@@ -73,7 +73,11 @@ func (r *Rewriter) fillFrame(f *frame) Reason {
 		sample = 0
 	}
 	markup := r.sample(&all[sample])
-	if why := r.pattern.parse(markup, r.plan.xml); why != 0 {
+	space := r.stack[f.depth].flags
+	if !foreignInside(space) {
+		space = 0
+	}
+	if why := r.pattern.parseIn(markup, r.plan.xml, space&fForeign); why != 0 {
 		return why
 	}
 	closing, ok := r.closing(r.name[:0], markup, f.depth+1)

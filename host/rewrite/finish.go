@@ -53,6 +53,9 @@ func (r *Rewriter) writeEnd(i int) {
 // end tag, or at s == end by implication. open is the number of elements that are open
 // in the output; what it is then is returned.
 func (r *Rewriter) endElement(b []byte, i, s, end, open int) int {
+	if r.stopped != 0 {
+		return open
+	}
 	at := len(r.pend) - 1
 	for at >= 0 && int(r.pend[at].depth) != i {
 		at--
@@ -85,6 +88,10 @@ func (r *Rewriter) endElement(b []byte, i, s, end, open int) int {
 			r.finishFrame()
 		}
 	}
+	if p.unwrap && r.codes > 0 {
+		r.lose(b, s) // an end tag of ours would run the script that is open
+		return open
+	}
 	if p.unwrap {
 		r.flush(b, s)
 		r.writeEnds(open, i+1)
@@ -116,8 +123,8 @@ func (r *Rewriter) appendContent(b []byte, i, s int, open *int, p *pending, held
 	}
 	for _, h := range held {
 		if e := r.plan.edits[h]; e.op == abi.OpAppend {
-			if e.markup && !r.stays(e.content, i+1, nil) {
-				r.not(h, WhyPlace) // what came in the element decides, too
+			if why := r.ends(e, i+1); why != 0 { // what came in the element decides, too
+				r.not(h, why)
 				continue
 			}
 			r.flush(b, s)
@@ -133,8 +140,8 @@ func (r *Rewriter) appendContent(b []byte, i, s int, open *int, p *pending, held
 func (r *Rewriter) afterContent(b []byte, i, end int, open *int, held []int32) {
 	for x := len(held) - 1; x >= 0; x-- {
 		if e := r.plan.edits[held[x]]; e.op == abi.OpAfter {
-			if e.markup && !r.stays(e.content, i, nil) {
-				r.not(held[x], WhyPlace)
+			if why := r.ends(e, i); why != 0 {
+				r.not(held[x], why)
 				continue
 			}
 			r.flush(b, end)
@@ -147,6 +154,18 @@ func (r *Rewriter) afterContent(b []byte, i, end int, open *int, held []int32) {
 			r.applied[held[x]]++
 		}
 	}
+}
+
+// ends tells why the edit's content cannot go out where the first n elements
+// stay open and the others end, or 0. An end tag of a foreign script would run it.
+func (r *Rewriter) ends(e *prepared, n int) Reason {
+	if r.codes > 0 {
+		return WhyAmbiguous
+	}
+	if e.markup && !r.stays(e.content, n, nil) {
+		return WhyPlace
+	}
+	return 0
 }
 
 // endPending forgets pending at.
@@ -167,7 +186,7 @@ func (r *Rewriter) makeGhost(b []byte, i, s, end int) {
 		r.abandon(WhyAmbiguous)
 	}
 	if r.stack[i].flags&fPending != 0 {
-		r.endElement(b, i, s, end, i+1)
+		r.endGhost(b, i, s, end)
 	}
 	e := &r.stack[i]
 	if e.flags&fCounted != 0 {
@@ -175,6 +194,44 @@ func (r *Rewriter) makeGhost(b []byte, i, s, end int) {
 	}
 	e.flags = fGhost
 	e.key = 0
+}
+
+// endGhost does what is pending for element i, which becomes a ghost. What
+// stays open in it is read on as before: nothing is put into a script or style
+// of SVG, no markup where it was not tried, and what was to be left out stays
+// away, wherever its end may be.
+func (r *Rewriter) endGhost(b []byte, i, s, end int) {
+	foreign := r.tagIn&fForeign != 0
+	for j := i + 1; j < len(r.stack); j++ {
+		foreign = foreign || r.stack[j].flags&fForeign != 0
+	}
+	at := len(r.pend) - 1
+	for at >= 0 && int(r.pend[at].depth) != i {
+		at--
+	}
+	p := &r.pend[at]
+	if foreign && (p.mute != 0 || p.unwrap) {
+		r.lose(b, s)
+		return
+	}
+	kept := r.held[p.from:p.from]
+	for _, h := range r.held[p.from:p.to] {
+		if foreign || r.plan.edits[h].markup {
+			r.not(h, WhyAmbiguous)
+		} else {
+			kept = append(kept, h)
+		}
+	}
+	p.to = p.from + int32(len(kept))
+	r.endElement(b, i, s, end, i+1)
+}
+
+// lose stops all editing at b[s], where it cannot be told in which context the
+// rest would be read after what was left out: it goes out in none.
+func (r *Rewriter) lose(b []byte, s int) {
+	r.flush(b, s)
+	r.muted, r.muteDepth = true, 0
+	r.stop(b, s, WhyAmbiguous)
 }
 
 // endBody does what is pending for body at "</body>" or "</html>". The
@@ -225,23 +282,11 @@ func (r *Rewriter) dropPending(why Reason) {
 
 // stop ends all editing at b[s].
 func (r *Rewriter) stop(b []byte, s int, why Reason) int {
-	whole := false
-	for i := range r.pend {
-		// What was to be removed stays away, wherever its end may be.
-		whole = whole || r.pend[i].mute == muteWhole
-	}
-	if r.muted && !whole && r.outline == nil {
-		r.muted = false
-		r.e = s
-	}
+	// What was to be left out stays away, wherever its end may be: without
+	// what stood before it, the rest may be read as something else.
 	r.flush(b, s)
 	r.abandon(WhyStopped)
 	r.dropPending(WhyStopped)
-	for i := range r.pend {
-		if r.pend[i].mute == muteInner { // the rest of what it was to leave out goes out
-			r.not(r.pend[i].muted, WhyStopped)
-		}
-	}
 	r.stopped = why
 	r.mode = inPass
 	return s

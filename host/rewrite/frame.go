@@ -219,6 +219,9 @@ func (r *Rewriter) distance(b []byte, l *list) (float64, bool) {
 func (r *Rewriter) closeChild(c, i int, open bool) {
 	x := &r.children[c]
 	x.end = len(r.buf)
+	if x.tag < x.start || x.close < x.tag { // it was replaced
+		x.tag, x.close = x.start, x.end
+	}
 	if open {
 		x.name = len(r.values)
 		r.values = r.appendName(r.values, i)

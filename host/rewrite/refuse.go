@@ -34,7 +34,11 @@ func (r *Rewriter) refusesGone(b []byte, t *tag) Reason {
 	if t.flags&fRoot != 0 && t.flags&fForeign == 0 || r.plan.xml && t.n == 0 {
 		return WhyPlace
 	}
-	if t.key == keyMeta && r.text.find(b, "http-equiv") >= 0 {
+	key := t.key
+	if r.plan.xml {
+		key = nameKeyOf(localName(string(t.name)))
+	}
+	if key == keyMeta && r.text.find(b, "http-equiv") >= 0 {
 		return WhyUnsafe
 	}
 	return 0
@@ -70,6 +74,9 @@ func (r *Rewriter) contentInside(b []byte, t *tag, e *prepared) Reason {
 	}
 	if t.flags&fRCDATA != 0 && t.flags&fForeign == 0 {
 		return WhyRawText
+	}
+	if foreignInside(t.flags) && e.any&(fRaw|fRCDATA|fVoid) != 0 {
+		return WhyPlace // HTML and SVG read these in different ways
 	}
 	if !r.stays(e.content, t.n, t) {
 		return WhyPlace
@@ -120,10 +127,18 @@ func (r *Rewriter) contentBeside(t *tag, e *prepared) Reason {
 	if why == WhyPlace && e.markup && t.n > 0 && fitsTable(r.stack[t.n-1].flags, e.top) {
 		why = 0
 	}
+	if e.markup && t.n > 0 && foreignInside(r.stack[t.n-1].flags) && e.any&(fRaw|fRCDATA|fVoid) != 0 {
+		return WhyPlace
+	}
 	if why == 0 && e.markup && !r.stays(e.content, t.n, nil) {
 		return WhyPlace
 	}
 	return why
+}
+
+// foreignInside tells whether the content of an element is SVG or MathML.
+func foreignInside(f flags) bool {
+	return f&fForeign != 0 && f&(fHTMLInside|fMathText) == 0
 }
 
 // textInside tells why the element can have no text put into it, or 0.
@@ -178,8 +193,10 @@ func (r *Rewriter) refusesUnwrap(t *tag) Reason {
 		return WhyVoid
 	case t.flags&(fRaw|fRCDATA) != 0:
 		return WhyRawText
-	case t.flags&fNoUnwrap != 0, t.key == keySVG, t.key == keyMath, t.key == keyForm:
+	case t.flags&fNoUnwrap != 0, t.key == keySVG, t.key == keyMath, t.key == keyForm, t.flags&fMath != 0:
 		return WhyPlace
+	case t.n > 0 && r.stack[t.n-1].flags&(fMath|fMathText|fAnnotation) != 0:
+		return WhyPlace // its children would be read in another way
 	case t.flags&fSpecial != 0 && t.n > 0 && r.stack[t.n-1].flags&fHeading != 0:
 		return WhyPlace // a heading in it would end the one around it
 	case t.flags&fSpecial != 0 && t.flags&fPassLi == 0 && r.inItem(t.n):
@@ -210,8 +227,13 @@ func (r *Rewriter) refusesAttr(b []byte, t *tag, e *prepared) Reason {
 	if name == "" {
 		return 0 // a class
 	}
+	key := t.key
 	if r.plan.xml {
-		name = lowerASCII(name)
+		if !r.mayPrefix(b, name) {
+			return WhyPlace
+		}
+		name = lowerASCII(localName(name))
+		key = nameKeyOf(localName(string(t.name)))
 	}
 	switch name {
 	case "src", "href", "crossorigin", "type", "rel", "data":
@@ -222,8 +244,8 @@ func (r *Rewriter) refusesAttr(b []byte, t *tag, e *prepared) Reason {
 	if harmlessAttr(name) {
 		return 0
 	}
-	switch key := t.key; {
-	case r.code(t) && key != keyStyle, key == keyBase, key == keyObject, key == keyEmbed, key == keyApplet,
+	switch {
+	case r.code(t), key == keyBase, key == keyObject, key == keyEmbed, key == keyApplet,
 		key == keyParam, key == keyFrame, t.flags&fTemplate != 0:
 		return WhyUnsafe
 	case key == keyMeta:
@@ -238,6 +260,42 @@ func (r *Rewriter) refusesAttr(b []byte, t *tag, e *prepared) Reason {
 		switch name {
 		case "src", "width", "height", "loading":
 		default:
+			return WhyUnsafe
+		}
+	}
+	return r.decides(t, name)
+}
+
+// mayPrefix tells whether an attribute of that name keeps XML well formed: its
+// prefix must be declared, which the tag itself shows.
+func (r *Rewriter) mayPrefix(b []byte, name string) bool {
+	i := strings.IndexByte(name, ':')
+	if i < 0 || name[:i] == "xml" {
+		return true
+	}
+	for k := range r.text.attrs {
+		a := &r.text.attrs[k]
+		have := string(b[a.name:a.nameEnd])
+		if strings.HasPrefix(have, name[:i+1]) || have == "xmlns:"+name[:i] {
+			return true
+		}
+	}
+	return false
+}
+
+// decides refuses attributes by which the parser decides how to read on.
+func (r *Rewriter) decides(t *tag, name string) Reason {
+	switch name {
+	case "encoding":
+		if t.flags&fAnnotation != 0 {
+			return WhyUnsafe
+		}
+	case "color", "face", "size":
+		if n := len(r.stack); t.key == keyFont && n > 0 && r.stack[n-1].flags&fForeign != 0 {
+			return WhyUnsafe
+		}
+	case "type":
+		if t.key == keyInput && r.inScope(len(r.stack), fTable, 0) >= 0 {
 			return WhyUnsafe
 		}
 	}

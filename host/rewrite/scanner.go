@@ -228,6 +228,7 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 		}
 		return end
 	}
+	r.tagIn = r.innermost()
 	t := tag{s: s, p: p, end: end, key: k, flags: f, name: b[s+1 : p], read: read}
 	if input {
 		i := r.text.find(b, "type")
@@ -280,6 +281,14 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 		r.startRaw(&t)
 	}
 	return t.end
+}
+
+// innermost returns the flags of the innermost open element.
+func (r *Rewriter) innermost() flags {
+	if n := len(r.stack); n > 0 {
+		return r.stack[n-1].flags
+	}
+	return 0
 }
 
 // simple tells whether all that a start tag of these flags does to the tree is
@@ -366,6 +375,7 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 	if n := len(r.stack) - 1; n >= 0 && r.stack[n].key == keyColgroup && r.stack[n].flags&fForeign == 0 && k != keyColgroup && k != keyCol && k != keyTemplate {
 		r.popTo(b, n, s, false, false)
 	}
+	r.tagIn = r.innermost()
 	c := r.closes(k, b[i:p])
 	if r.trial != nil && !c.hit {
 		r.trial.bad = true

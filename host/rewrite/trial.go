@@ -75,7 +75,7 @@ func (r *Rewriter) closing(dst, sample []byte, n int) ([]byte, bool) {
 	y := r.readyTrial(n, nil)
 	w := &y.rw
 	w.run(sample)
-	if y.bad || w.hold >= 0 || w.mode != inData || w.stopped != 0 {
+	if y.bad || w.hold >= 0 || w.mode != inData || w.stopped != 0 || w.codes > 0 {
 		return dst, false
 	}
 	for i := len(w.stack) - 1; i >= y.base; i-- {
@@ -87,16 +87,18 @@ func (r *Rewriter) closing(dst, sample []byte, n int) ([]byte, bool) {
 }
 
 // topFlags tells what all elements that stand at the top of markup, which is
-// balanced, have in common: nothing, if there is text beside them, or none.
-func topFlags(markup []byte) flags {
-	common, depth := ^flags(0), 0
+// balanced, have in common: nothing, if there is text beside them, or none. And
+// it tells what any of its elements is.
+func topFlags(markup []byte) (common, any flags) {
+	common = ^flags(0)
+	depth := 0
 	for i := 0; i < len(markup); {
 		j := bytes.IndexByte(markup[i:], '<')
 		if j < 0 {
 			j = len(markup) - i
 		}
 		if depth == 0 && len(trimSpace(markup[i:i+j])) > 0 {
-			return 0
+			common = 0
 		}
 		if i += j; i == len(markup) {
 			break
@@ -111,6 +113,7 @@ func topFlags(markup []byte) flags {
 		default:
 			key, p := nameKey(markup, i+1)
 			f := tagFlags(key)
+			any |= f
 			if depth == 0 {
 				common &= f
 			}
@@ -120,13 +123,13 @@ func topFlags(markup []byte) flags {
 			}
 		}
 		if i < 0 {
-			return 0
+			return 0, ^flags(0)
 		}
 	}
 	if common == ^flags(0) {
-		return 0
+		common = 0
 	}
-	return common
+	return common, any
 }
 
 // fitsTable tells whether markup with these topFlags may stand directly in the table part.
