@@ -198,7 +198,7 @@ func TestEarlyExit(t *testing.T) {
 		t.Errorf("%v, got %s", err, out.String())
 	}
 	got, rep := rewriteAt(t, compile(t, Options{Tail: []byte("!")}, edits...), page+"<!--")
-	if got != want+"<!--" || rep.Tail != WhyUnfinished {
+	if got != want+"<!--!" || rep.Tail != 0 { // the rest is not looked at, comment or not
 		t.Errorf("with tail in a comment: %s, %v", got, rep.Tail)
 	}
 	// An id that never comes keeps the search going; a rule without one as well.
@@ -256,7 +256,7 @@ func TestCaps(t *testing.T) {
 
 	page = "<p>a<b>" + strings.Repeat("<i>", 9) + "</p>z"
 	out, rep = rewriteAt(t, compile(t, Options{MaxDepth: 5}, edit(abi.OpRemove, "p"), edit(abi.OpText, "b", "!")), page)
-	if out != strings.Repeat("<i>", 6)+"</p>z" || rep.Stopped != WhyDepth || fmt.Sprint(rep.NotApplied) != fmt.Sprint([]NotApplied{{0, WhyStopped}}) {
+	if out != "" || rep.Stopped != WhyDepth || len(rep.NotApplied) != 0 {
 		t.Errorf("stopped in what is removed: %s, %+v", out, rep)
 	}
 
