@@ -23,7 +23,7 @@ func (p *pattern) placed(n *patternNode, key uint64) bool {
 		n.space = fSVG
 	case keyMath:
 		n.space = fMath
-	case keyPlaintext, keyFrameset, keyFrame, keyImage:
+	case keyPlaintext, keyFrameset, keyFrame, keyImage, keyMglyph, keyMalignmark:
 		return false
 	}
 	if open := len(p.open); !p.impliesEnds(key, f) || len(p.open) < open && p.attr("data-fill-if") != nil {
