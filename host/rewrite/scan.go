@@ -72,7 +72,21 @@ func nameKey(b []byte, i int) (key uint64, end int) {
 	for j < len(b) && byteClass[b[j]]&cNameEnd == 0 {
 		j++
 	}
-	return foldKey(b[i:j]), j
+	return ownKey(foldKey(b[i:j]), b[i:j]), j
+}
+
+// ownKey keeps names apart from those of HTML that are hashed: whoever makes up
+// a name with the hash of plaintext or of blockquote must not get their meaning.
+func ownKey(key uint64, name []byte) uint64 {
+	for key&longKey != 0 {
+		e := &tagTable.entries[(key*tagTable.mul)>>tagShift]
+		if e.key != key || foldEqual(name, e.name) {
+			break
+		}
+		key ^= 1 << 62
+		key += 2
+	}
+	return key
 }
 
 func foldKey(name []byte) uint64 {

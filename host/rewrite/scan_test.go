@@ -253,3 +253,20 @@ func TestHTML5LibReferences(t *testing.T) {
 		t.Errorf("%d cases", n)
 	}
 }
+
+// A name whose hash is that of a name of HTML is not taken for it.
+func TestOwnKey(t *testing.T) {
+	for _, name := range []string{"plaintext", "blockquote", "foreignobject", "annotation-xml", "malignmark", "figcaption"} {
+		k := nameKeyOf(name)
+		if got, _ := nameKey([]byte(strings.ToUpper(name)+">"), 0); got != k {
+			t.Errorf("%s has the key %x, not %x", name, got, k)
+		}
+		// No such name is at hand; the second half of nameKey is asked with the key.
+		if got := ownKey(k, []byte("made-up-name")); got == k || tagFlags(got) != 0 || got&longKey == 0 {
+			t.Errorf("a name with the hash of %s has its key, or flags", name)
+		}
+	}
+	if k := nameKeyOf("custom-element"); ownKey(k, []byte("custom-element")) != k {
+		t.Error("custom-element has another key")
+	}
+}

@@ -229,56 +229,62 @@ func (r *Rewriter) startTag(b []byte, s int) int {
 		return end
 	}
 	r.tagIn = r.innermost()
-	t := tag{s: s, p: p, end: end, key: k, flags: f, name: b[s+1 : p], read: read}
+	t := tag{s: s, p: p, end: end, key: k, flags: f, name: b[s+1 : p], read: read, live: live}
 	if input {
 		i := r.text.find(b, "type")
 		t.hidden = i >= 0 && foldEqual(r.text.value(b, i), "hidden")
 	}
+	return r.openTag(b, &t)
+}
+
+// openTag does what a start tag that has been read does to the tree and to the
+// page; it returns the index after it. t.live says for now that edits may aim at something at all.
+func (r *Rewriter) openTag(b []byte, t *tag) int {
 	v := opens
 	if r.plan.xml {
-		v = r.placeXML(b, &t)
+		v = r.placeXML(b, t)
 	} else {
-		v = r.place(b, &t)
+		v = r.place(b, t)
 	}
 	for t.n > 0 && r.stack[t.n-1].flags&fGhost != 0 {
 		t.n-- // nothing is left in it
 	}
 	if r.watch != nil {
-		seen := t // so that t itself stays on the stack
-		r.watch(b, s, p, t.end, &seen, v)
+		seen := *t // so that t itself stays on the stack
+		r.watch(b, t.s, t.p, t.end, &seen, v)
 	}
 	switch v {
 	case ambiguous:
-		return r.stop(b, s, WhyAmbiguous)
+		return r.stop(b, t.s, WhyAmbiguous)
 	case ignored:
-		r.noteIgnored(&t)
+		r.noteIgnored(t)
 		if r.trial != nil {
 			r.trial.bad = true
 		}
 		if t.n < len(r.stack) {
-			r.popTo(b, t.n, s, false, false)
+			r.popTo(b, t.n, t.s, false, false)
 		}
 		return t.end
 	}
 	if !t.void && t.n >= r.plan.maxDepth {
-		return r.stop(b, s, WhyDepth)
+		return r.stop(b, t.s, WhyDepth)
 	}
 	// What is left out may end with this tag.
 	heard := !r.muted || t.n <= r.muteDepth || t.ghost == r.muteDepth || r.outline != nil
-	t.live = live && heard && t.read && !r.text.overflow
-	if !r.seek(b, &t) {
-		return r.ask(s)
+	t.live = t.live && heard && t.read && !r.text.overflow
+	if !r.seek(b, t) {
+		return r.ask(t.s)
 	}
-	r.noteSeen(&t)
+	r.noteSeen(t)
 	if t.adopts {
-		r.adoptBetween(b, t.ghost, s)
+		r.adoptBetween(b, t.ghost, t.s)
 	}
-	r.edit(b, &t)
+	r.edit(b, t)
 	if r.leaveEarly() {
 		return t.end
 	}
 	if t.flags&(fRaw|fRCDATA) != 0 && t.flags&fForeign == 0 {
-		r.startRaw(&t)
+		r.startRaw(t)
 	}
 	return t.end
 }
@@ -360,6 +366,12 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 	if r.watch != nil {
 		r.watch(b, s, p, end, nil, opens)
 	}
+	r.closeTag(b, s, end, k, b[i:p])
+	return end
+}
+
+// closeTag does what the end tag b[s:end] does to the tree and to the page.
+func (r *Rewriter) closeTag(b []byte, s, end int, k uint64, name []byte) {
 	r.initial = false
 	if r.outline != nil {
 		r.outline.at = r.outline.base + s
@@ -370,13 +382,13 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 	if n := len(r.stack) - 1; n >= 0 && r.stack[n].key == k && k&longKey == 0 &&
 		r.stack[n].flags&(fPending|fRoot) == 0 && k != keyForm && k != keyFrameset {
 		r.truncate(n) // the common case
-		return end
+		return
 	}
 	if n := len(r.stack) - 1; n >= 0 && r.stack[n].key == keyColgroup && r.stack[n].flags&fForeign == 0 && k != keyColgroup && k != keyCol && k != keyTemplate {
 		r.popTo(b, n, s, false, false)
 	}
 	r.tagIn = r.innermost()
-	c := r.closes(k, b[i:p])
+	c := r.closes(k, name)
 	if r.trial != nil && !c.hit {
 		r.trial.bad = true
 	}
@@ -400,7 +412,6 @@ func (r *Rewriter) endTag(b []byte, s int) int {
 		r.framePage = afterFrames
 	}
 	r.leaveEarly()
-	return end
 }
 
 // endsTop ends the innermost element if it is what the end tag whose name

@@ -183,6 +183,7 @@ const tagShift = 64 - 10
 type tagEntry struct {
 	key   uint64
 	flags flags
+	name  string
 }
 
 type tagIndex struct {
@@ -194,23 +195,27 @@ type tagIndex struct {
 var tagTable = buildTagTable()
 
 func buildTagTable() *tagIndex {
-	all := map[uint64]flags{}
+	all := map[string]flags{}
 	for _, c := range tagClasses {
 		for _, n := range splitSpace(c.names) {
-			all[nameKeyOf(n)] |= c.flags
+			all[n] |= c.flags
 		}
+	}
+	for _, n := range splitSpace("foreignobject annotation-xml malignmark") { // the long ones among the keys above
+		all[n] |= 0
 	}
 	mul := uint64(0x9E3779B97F4A7C15)
 search:
 	for {
 		mul = mul*6364136223846793005 + 1442695040888963407
 		t := &tagIndex{mul: mul | 1}
-		for k, f := range all {
+		for n, f := range all {
+			k := nameKeyOf(n)
 			e := &t.entries[(k*t.mul)>>tagShift]
 			if e.key != 0 {
 				continue search
 			}
-			*e = tagEntry{k, f}
+			*e = tagEntry{k, f, n}
 		}
 		return t
 	}
