@@ -109,7 +109,7 @@ var tableNames = strings.Fields("html table tbody thead tfoot tr template captio
 var treeCases = []string{
 	"<form></form></form><form><p>", "<div><form></div><p></form><form><b>", "<form><p></form><b></p></form><form><i>", "<template><form><div></form><b></template><form><form>",
 	"<!doctype html></head><title>x</title><p>", "<head><title>x</title></head> <!-- --><link></head><meta>x<link>", "<html></head><link><head><meta>", "</br><head><body>", "<head></body><link>", "\x00<head>", "<head>\x00<link>",
-	"<a><table><td><a></a><b></table><a>", "<a><object><a></object><a>", "<a><div><td><a></td><b>", "<table><tr><td><a><caption><a>", "<nobr><table><td><nobr></table><nobr>", "<a><svg><desc><a><b></svg><p>",
+	"<a><table><td><a></a><b></table><a>", "<a><object><a></object><a>", "<a><table><td><a></a></table><i>", "<a><table><tr><th><a></a></table><i>", "<a><table><caption><a></a></table><i>", "<a><button><a></a></button><i>", "<a><div><td><a></td><b>", "<table><tr><td><a><caption><a>", "<nobr><table><td><nobr></table><nobr>", "<a><svg><desc><a><b></svg><p>",
 	"<a><span><table><a></table><i>", "<a><table><b><span><a><i>", "<math><html><mi><frameset><frame>", "<table><td></td><tr></tr><b></tr><i>", "<td><body><p>", "<head><td><link>", "<td><head><link>",
 	"<p><h1><h2></h1></p><h3></h4>", "<p><button><p></p></button></p>", "<ul><li><h1><li></ul><h2>", "<h1><ul><li></h2><b>",
 	"<b><p><span><i></b><u></p><s>", "<b><div><p><span><div></b><u>", "<b><div><div><div><div><div><div><div><div></b><i>", "<b><span><div><div><div><div><div><div><div><div><div><span></b><i>",
@@ -123,7 +123,7 @@ var treeCases = []string{
 	"<!DOCTYPE html PUBLIC '-//W3C//DTD HTML 4.01 Transitional//EN'><p><table>", "<!DOCTYPE html PUBLIC '-//W3C//DTD HTML 4.01 Transitional//EN' 'x'><p><table>",
 	"<!DOCTYPE html SYSTEM 'http://www.ibm.com/data/dtd/v11/ibmxhtml1-transitional.dtd'><p><table>", "<!DOCTYPE html PUBLIC><p><table>", "<!DOCTYPE html SYSTEM><p><table>", "<!DOCTYPE html x><p><table>", "<!DOCTYPE html PUBLIC '-//IETF//DTD HTML//EN' 'x'><p><table>",
 	"<!DOCTYPE html PUBLIC 'html'><p><table>", "<!DOCTYPE svg><p><table>", "x<!DOCTYPE html><p><table>", " <!-- --><!DOCTYPE html><p><table>",
-	"<script><!--<script></script>--></script><b>", "<script><!--></script><b>", "<script><!--<script>--></script><b>", "<script><!---></script><b>", "<script><!--<scr</script><b>", "<script><!-- <script </script></script><b>",
+	"<script><!--<script></script>--></script><b>", "<script><!--></script><b>", "<script><!--<script>--></script><b>", "<script><!---></script><b>", "<script><!--><script></script><b>", "<script><!---><script></script><b>", "<script><!-- ><script></script><b></script><i>", "<script><!--<scr</script><b>", "<script><!-- <script </script></script><b>",
 }
 
 func TestTreeCases(t *testing.T) {
