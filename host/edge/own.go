@@ -27,8 +27,9 @@ func (x *exchange) ownPage() bool {
 		return false
 	}
 	req := &x.ctx.Request
+	choice, _ := x.openChoice()
 	visit := control.Visit{
-		Site: x.tenant.name, Decision: x.decision, Preferences: x.preferences,
+		Site: x.tenant.name, Origin: x.siteURL(), Decision: x.decision, Choice: choice, Preferences: x.preferences,
 		Used: x.used(), Now: x.began,
 	}
 	if x.snap.geo != nil {
@@ -37,7 +38,8 @@ func (x *exchange) ownPage() bool {
 	}
 	a := x.edge.privacy.Answer(control.Request{
 		Method: string(req.Header.Method()), Path: path, Query: string(x.ctx.URI().QueryString()),
-		ContentType: string(req.Header.ContentType()), Body: req.Body(), CrossOrigin: x.crossOrigin(),
+		ContentType: string(req.Header.ContentType()), AcceptLanguage: string(req.Header.Peek("Accept-Language")),
+		Body: req.Body(), CrossOrigin: x.crossOrigin(),
 	}, visit)
 	if a.Choice != nil {
 		x.setCookie(useChoice, a.Choice.Encode())
@@ -50,11 +52,19 @@ func (x *exchange) ownPage() bool {
 		}
 	}
 	caching := "no-store"
-	if path == control.PathStyle && a.Status == 200 {
+	if a.Static {
 		caching = "public, max-age=3600"
 	}
 	x.answer(a, caching)
 	return true
+}
+
+// siteURL returns the site as the visitor's browser names it.
+func (x *exchange) siteURL() string {
+	if x.secure() {
+		return "https://" + string(x.ctx.Host())
+	}
+	return "http://" + string(x.ctx.Host())
 }
 
 // used returns the purposes for which something on the site declares that it
@@ -83,27 +93,36 @@ func (x *exchange) answer(a control.Answer, caching string) {
 	}
 	h.Set("Cache-Control", caching)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", control.CSP)
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	if a.Location != "" {
 		h.Set("Location", a.Location)
 	}
-	if a.Status == fasthttp.StatusMethodNotAllowed {
-		h.Set("Allow", "GET, HEAD, POST")
+	if a.Language != "" {
+		h.Set("Content-Language", a.Language)
+	}
+	if a.Filename != "" {
+		h.Set("Content-Disposition", `attachment; filename="`+a.Filename+`"`)
+	}
+	if a.Allow != "" {
+		h.Set("Allow", a.Allow)
 	}
 	out.SetBodyRaw(a.Body)
 }
 
 // crossOrigin reports whether a browser says that another site sent the
-// request: by Sec-Fetch-Site (W3C Fetch Metadata), else by Origin. What is no
-// browser sends neither, and holds no visitor's cookies.
+// request: by Sec-Fetch-Site (W3C Fetch Metadata), else by Origin, else by
+// Referer. What is no browser sends none, and holds no visitor's cookies.
 func (x *exchange) crossOrigin() bool {
 	h := &x.ctx.Request.Header
 	if site := h.Peek("Sec-Fetch-Site"); len(site) > 0 {
 		return string(site) != "same-origin" && string(site) != "none"
 	}
 	origin := h.Peek("Origin")
+	if len(origin) == 0 {
+		origin = h.Peek("Referer")
+	}
 	if len(origin) == 0 {
 		return false
 	}

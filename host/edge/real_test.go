@@ -849,7 +849,7 @@ func (s *realSite) testAddresses(t *testing.T) {
 		before := s.records.places[v.region]
 		s.records.mu.Unlock()
 		privacy := get("/_bespoke/privacy")
-		if !strings.Contains(privacy, "by the rule for your region ("+v.region+").") || !strings.Contains(privacy, `<a href="https://db-ip.com">IP Geolocation by DB-IP</a>`) {
+		if !strings.Contains(privacy, "The rule for your region ("+v.region+").") || !strings.Contains(privacy, `<a href="https://db-ip.com">IP Geolocation by DB-IP</a>`) {
 			t.Errorf("%s, %s: want the region %s and the source of places in\n%s", v.address, v.who, v.region, privacy)
 		}
 		tail := func(place bool) {

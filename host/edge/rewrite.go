@@ -3,6 +3,8 @@ package edge
 import (
 	"io"
 	"log/slog"
+	"net/url"
+	"slices"
 	"strings"
 
 	"bespoke/host/control"
@@ -195,23 +197,31 @@ func (x *exchange) planRefused(err error) {
 		slog.String("route", x.route.Path), slog.String("error", err.Error()))
 }
 
-const privacyLink = `<p class="bespoke-privacy"><a href="` + control.PathPrivacy + `">Privacy choices</a></p>`
-
-var privacyTail = []byte(privacyLink) // never changed
-
 // tail is what is added to the end of every page that is rewritten: the way to
-// the privacy centre and, where the database's licence asks for it and the page
-// shows its results, where the place comes from.
+// the privacy centre, or where the visitor is to be asked, the notice that asks.
+// Where the database's licence asks for it and the page shows its results, it
+// says where the place comes from.
 func (x *exchange) tail() []byte {
-	switch dest := x.ctx.Request.Header.Peek("Sec-Fetch-Dest"); string(dest) {
+	h := &x.ctx.Request.Header
+	dest := h.Peek("Sec-Fetch-Dest")
+	switch string(dest) {
 	case "", "document", "iframe", "frame", "embed", "object":
 	default:
 		return nil // a script fetched a piece of a page, not a page
 	}
+	lang := control.Language(string(h.Peek("Accept-Language")))
+	link := x.edge.privacy.Link(lang)
 	if x.located && x.snap.geo != nil {
 		if info := x.snap.geo.Info(); info.Attribution != "" {
-			return []byte(strings.TrimSuffix(privacyLink, "</p>") + ` <a href="` + info.AttributionURL + `">` + info.Attribution + `</a></p>`)
+			link = []byte(strings.TrimSuffix(string(link), "</p>") + ` <a href="` + info.AttributionURL + `">` + info.Attribution + `</a></p>`)
 		}
 	}
-	return privacyTail
+	// Asked is who opens a page in a browser: not a program, nor in a frame, which
+	// is a part of a page that asks. Browsers say so wherever they would keep the
+	// answer: over TLS, and on this machine.
+	if !x.decision.Ask || string(dest) != "document" {
+		return link
+	}
+	path := (&url.URL{Path: x.path, RawQuery: string(x.ctx.URI().QueryString())}).String()
+	return slices.Concat(link, x.edge.privacy.Notice(lang, path))
 }

@@ -152,7 +152,7 @@ func TestBrowser(t *testing.T) {
 	shot(t, ctx, "4-near")
 
 	do("type a name", chromedp.Navigate(site+"_bespoke/privacy"), chromedp.SendKeys(chromedp.ID("name"), "Jane"))
-	press("save the name", `button[value="name"]`)
+	press("save the name", `button[value="prefer"]`)
 	if l := look("after the name"); l.Greeting != "Welcome back, Jane" {
 		t.Errorf("greeting: %q", l.Greeting)
 	}
@@ -170,7 +170,7 @@ func TestBrowser(t *testing.T) {
 	}
 
 	do("clear the name", chromedp.Navigate(site+"_bespoke/privacy"), chromedp.Clear(chromedp.ID("name")))
-	press("save no name", `button[value="name"]`)
+	press("save no name", `button[value="prefer"]`)
 	if l := look("after clearing the name"); l.Greeting != "" {
 		t.Errorf("greeting: %q", l.Greeting)
 	}
