@@ -16,6 +16,7 @@ import (
 const (
 	lockName   = "lock"
 	formatName = "format"
+	roomName   = "room"
 	// serverName is what NATS calls its part.
 	serverName = "jetstream"
 
@@ -116,6 +117,20 @@ func writeFile(name, text string) (err error) {
 		return err
 	}
 	return syncFolder(filepath.Dir(name))
+}
+
+// room sees that there is room for a bucket's first files. When there is not, the
+// server says no more than that it failed, and leaves a file and a timer behind
+// each time.
+func (f *folder) room() error {
+	name := filepath.Join(f.dir, roomName)
+	defer os.Remove(name)
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(make([]byte, 64<<10))
+	return errors.Join(err, file.Close())
 }
 
 // account is where NATS keeps the streams of its global account.

@@ -267,6 +267,11 @@ func (l *link) bucket(ctx context.Context, s *Store, name string) (*bucketLink, 
 	}
 	kv, err := l.js.KeyValue(ctx, name)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		if l.folder != nil {
+			if err := l.folder.room(); err != nil {
+				return nil, fmt.Errorf("make the bucket: %w", err)
+			}
+		}
 		kv, err = l.js.CreateKeyValue(ctx, s.config(name))
 		if errors.Is(err, jetstream.ErrBucketExists) { // somebody was first
 			kv, err = l.js.KeyValue(ctx, name)
