@@ -102,7 +102,9 @@ func (r *Rewriter) data(b []byte, i int) int {
 		}
 		switch c := b[s+1]; {
 		case byteClass[c]&cAlpha != 0:
-			i = r.startTag(b, s)
+			if i = r.shortStart(b, s); i == 0 {
+				i = r.startTag(b, s)
+			}
 		case c == '/':
 			i = r.endTag(b, s)
 		case c == '!':
@@ -177,6 +179,58 @@ func (r *Rewriter) declaration(b []byte, s int) int {
 	}
 	r.mode = inBogus
 	return s + 2
+}
+
+// shortStart takes the start tag that begins at b[s] if its name is written as
+// most are, it is simple, and no edit can aim at it. It returns the index after
+// it, or 0: then startTag has to see to it.
+func (r *Rewriter) shortStart(b []byte, s int) int {
+	if !r.swift || s+10 > len(b) || len(r.frames) > 0 {
+		return 0
+	}
+	// nameKey, as far as it needs no loop.
+	w := binary.LittleEndian.Uint64(b[s+1:])
+	m := ^(w | w<<1) & 0x8080808080808080
+	if m == 0 {
+		return 0
+	}
+	size := uint(bits.TrailingZeros64(m)) >> 3
+	mask := uint64(1)<<(8*size) - 1
+	k, p := w&mask, s+1+int(size)
+	if k&0xE0E0E0E0E0E0E0E0 != 0x6060606060606060&mask || byteClass[b[p]]&cNameEnd == 0 {
+		return 0
+	}
+	f := tagFlags(k)
+	if !r.simple(f) {
+		return 0
+	}
+	end, x := p+1, r.plan.matcher
+	switch read := x.anyTag || x.tagBits[tagHash(k)]; {
+	case read && (!x.quick || len(x.byTag) > 0 && x.tagBits[tagHash(k)]):
+		return 0
+	case b[p] == '>':
+	case !read:
+		end = skipAttrs(b, p)
+	default:
+		var may bool
+		if end, may = x.glance(b, p); may {
+			return 0
+		}
+	}
+	if end < 0 || end-s > r.plan.maxTag {
+		return 0
+	}
+	if f&fVoid == 0 {
+		if f&fCounted != 0 {
+			r.count(f, 1)
+		}
+		r.stack = append(r.stack, element{key: k, flags: f, name: int32(len(r.names))})
+		if w := x.words; w > 0 {
+			clear(r.step)
+			r.pushSteps(w)
+		}
+	}
+	return end
 }
 
 // startTag takes the start tag that begins at b[s]; it returns the index after it.

@@ -68,6 +68,7 @@ func shortWayPlans(t testing.TB) []*Plan {
 	return append(plans,
 		compile(t, Options{Tail: []byte("<!---->")}, edit(abi.OpRemove, ".c2"), edit(abi.OpBefore, ".c3", "z")),
 		compile(t, Options{MaxTag: 8}, edit(abi.OpAppend, ".c1", "x")),
+		compile(t, Options{MaxTag: 17}, edit(abi.OpAppend, "#n1", "x")),
 		compile(t, Options{MaxDepth: 5}, edit(abi.OpAppend, ".c1", "x")))
 }
 
