@@ -85,6 +85,7 @@ var wholeRows = []wholeRow{
 	{"header", 1.2, []string{"X-Release: 2026-07", "<p id=greeting></p>", "Store 49<"}, "Welcome"},
 	{"greet", 1.6, []string{"<p id=greeting>Welcome back, Jane: stores near San Francisco</p>", "Store 49<"}, " km</span>"},
 	{"near", 1.9, []string{"<p id=greeting>Welcome back, Jane: stores near San Francisco</p>", " km</span>", "Store 1<"}, "Store 49<"},
+	{"json", 2.2, []string{`"id":"s0"`, `"id":"s9"`}, `"id":"s10"`},
 }
 
 // wholeRoutes compiles the policies and returns the routes that use them.

@@ -168,10 +168,11 @@ func TestCharsets(t *testing.T) {
 
 // A page shows as it comes, once it is known in which charset it is.
 func TestShowsAsItComes(t *testing.T) {
-	for name, tt := range map[string]struct{ contentType, begin string }{
-		"header": {"text/html; charset=utf-8", "<p>hello</p>"},
-		"page":   {"text/html", "<meta charset=utf-8><p>hello</p>"},
-		"long":   {"text/html", "<p>hello</p>" + strings.Repeat(" ", 1024)},
+	for name, tt := range map[string]struct{ contentType, begin, link string }{
+		"header": {"text/html; charset=utf-8", "<p>hello</p>", privacyLink},
+		"page":   {"text/html", "<meta charset=utf-8><p>hello</p>", privacyLink},
+		"long":   {"text/html", "<p>hello</p>" + strings.Repeat(" ", 1024), privacyLink},
+		"XML":    {"text/xml; charset=utf-8", "<a><b>hello</b>", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := make(chan bool)
@@ -186,18 +187,18 @@ func TestShowsAsItComes(t *testing.T) {
 				io.WriteString(w, "<p>the end</p>")
 			}), emitter([]abi.Edit{{Op: abi.OpText, Target: "#greeting", A: "x"}}))
 			req, _ := http.NewRequest("GET", "http://shop.localhost/", nil)
+			begin := time.Now()
 			resp, err := r.visitor(berlin).client.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer resp.Body.Close()
-			begin := time.Now()
 			b := make([]byte, len(tt.begin))
 			if _, err := io.ReadFull(resp.Body, b); err != nil || time.Since(begin) > 5*time.Second {
 				t.Fatalf("%v after %v: %q", err, time.Since(begin), b)
 			}
 			close(seen)
-			if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "<p>the end</p>"+privacyLink {
+			if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "<p>the end</p>"+tt.link {
 				t.Errorf("%v, %q", err, rest)
 			}
 		})
