@@ -471,7 +471,7 @@ func TestOracleSelectors(t *testing.T) {
 		}
 	}
 	for _, p := range parts {
-		if found[p] < 20 {
+		if found[p] < 10 {
 			t.Errorf("selectors with %q found something %d times", p, found[p])
 		}
 	}

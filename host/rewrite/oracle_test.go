@@ -112,11 +112,36 @@ func refused(n *nethtml.Node, e abi.Edit) bool {
 	case abi.OpText, abi.OpHTML, abi.OpPrepend, abi.OpAppend:
 		return empty(n) || is(n, bareNames) || markup && (is(n, textNames) || parsed(n, e.A) == nil)
 	case abi.OpUnwrap:
-		return beside || empty(n) || is(n, textNames) || is(n, wrapNames) || is(n, "ul ol") && within(n.Parent, "li")
+		return beside || empty(n) || is(n, textNames) || is(n, wrapNames) || holdsApart(n)
 	case abi.OpOrder, abi.OpKeep, abi.OpFill:
 		return empty(n) || is(n, textNames) || is(n, "html head")
 	case abi.OpAttr, abi.OpUnsetAttr:
-		return slices.Contains(strings.Fields("href src type charset content"), e.A) && is(n, "script template meta")
+		return slices.Contains(strings.Fields("href src type charset content"), e.A) && is(n, "script style template meta")
+	}
+	return false
+}
+
+// specialNames are the special elements (WHATWG HTML 13.2.4.2) that may hold others.
+const specialNames = "address applet article aside blockquote body button caption center colgroup dd details dir div dl dt fieldset figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup html iframe li listing main marquee menu nav noembed noframes noscript object ol p plaintext pre script search section select style summary table tbody td template textarea tfoot th thead title tr ul xmp"
+
+// holdsApart tells whether an item or a heading within the element could end one around it, were it not there.
+func holdsApart(n *nethtml.Node) bool {
+	if n.Namespace != "" || !is(n, specialNames) {
+		return false
+	}
+	if is(n.Parent, "h1 h2 h3 h4 h5 h6") {
+		return true
+	}
+	if is(n, "address div p") {
+		return false
+	}
+	for x := n.Parent; x != nil && x.Type == nethtml.ElementNode; x = x.Parent {
+		if is(x, "li dd dt") {
+			return true
+		}
+		if x.Namespace == "" && is(x, specialNames) && !is(x, "address div p") {
+			return false
+		}
 	}
 	return false
 }
