@@ -30,10 +30,12 @@ type patient struct {
 	// ends between two chunks for the end of the body.
 	framed bool
 
-	raw      syscall.RawConn // to look for what should not have come; nil: cannot
-	used     bool            // an exchange has used it
-	reading  bool            // the last step was a read: the next write begins an exchange
-	heading  bool            // a header is being read
+	raw      syscall.RawConn  // to look for what should not have come; nil: cannot
+	look     func(fd uintptr) // looks, and leaves
+	found    bool             // what it found
+	used     bool             // an exchange has used it
+	reading  bool             // the last step was a read: the next write begins an exchange
+	heading  bool             // a header is being read
 	unusable bool
 	by       time.Time // the deadline that is set
 	came     bool      // bytes came or went since it was set
@@ -60,7 +62,7 @@ var errStale = errors.New("the kept connection is stale")
 // it since the last, or sent more than its answer: a body to HEAD, bytes beyond
 // Content-Length. Those would be read as the answer to somebody else's request.
 func (p *patient) begin() error {
-	if p.used && (p.unusable || p.raw != nil && pending(p.raw)) {
+	if p.used && (p.unusable || p.raw != nil && p.pending()) {
 		return errStale
 	}
 	p.used, p.reading, p.framed, p.heading = true, false, false, true

@@ -80,16 +80,24 @@ func (x *exchange) openChoice() (c *consent.Choice, unreadable bool) {
 	return c, err != nil
 }
 
-// openPreferences reads what the visitor declared. What cannot be read is as
-// if nothing had been declared.
-func (x *exchange) openPreferences() {
-	token, n := x.cookie(x.cookieName(usePreferences))
-	if n != 1 {
-		return
+// keepPreferences keeps the cookie in which the visitor's preferences are, until
+// somebody wants to know them: opening it costs more than most policies do.
+func (x *exchange) keepPreferences() {
+	if token, n := x.cookie(x.cookieName(usePreferences)); n == 1 {
+		x.sealed = append(x.sealed[:0], token...)
 	}
-	if plain, err := x.edge.sealer.Open(token, x.binding(usePreferences)); err == nil {
-		x.preferences, _ = profile.ParsePreferences(plain)
+}
+
+// preferences returns what the visitor declared. What cannot be read is as if
+// nothing had been declared.
+func (x *exchange) preferences() *profile.Preferences {
+	if len(x.sealed) > 0 {
+		if plain, err := x.edge.sealer.Open(x.sealed, x.binding(usePreferences)); err == nil {
+			x.declared, _ = profile.ParsePreferences(plain)
+		}
+		x.sealed = x.sealed[:0]
 	}
+	return &x.declared
 }
 
 // cookieLife is how long browsers keep what the visitor chose. They are asked

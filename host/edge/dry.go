@@ -129,7 +129,7 @@ func (x *exchange) dry(in DryInput) (r DryResult, err error) {
 	x.sendCookie(useChoice, in.Choice != nil, func() []byte { return in.Choice.Encode() })
 	x.sendCookie(usePreferences, !in.Preferences.Empty(), in.Preferences.Encode)
 	x.decide(in.Place)
-	x.openPreferences()
+	x.keepPreferences()
 	r.Decision = x.decision
 
 	// 5. The request's policies.

@@ -31,10 +31,11 @@ type exchange struct {
 	route     *route
 	seen      visible // what policies may see of the request
 
-	trusted     bool      // the peer is a trusted proxy
-	place       geo.Place // as far as the decision grants; the rest is gone
-	decision    consent.Decision
-	preferences profile.Preferences
+	trusted  bool      // the peer is a trusted proxy
+	place    geo.Place // as far as the decision grants; the rest is gone
+	decision consent.Decision
+	sealed   []byte // the cookie with the preferences, until they are wanted
+	declared profile.Preferences
 
 	in          *fasthttp.Response // the origin's answer
 	kind        kind               // of its body, if that may be edited
@@ -109,7 +110,7 @@ func (x *exchange) end() {
 	edits, own := x.edits, x.own
 	clear(edits[:cap(edits)]) // they hold what a policy made of this visitor's data
 	clear(own[:cap(own)])
-	*x = exchange{edits: edits[:0], own: own[:0], scratch: x.scratch[:0]}
+	*x = exchange{edits: edits[:0], own: own[:0], scratch: x.scratch[:0], sealed: x.sealed[:0]}
 	exchanges.Put(x)
 }
 
@@ -133,7 +134,7 @@ func (x *exchange) run() fault {
 		x.decide(whole)
 
 		// 4. What did the visitor tell us themselves?
-		x.openPreferences()
+		x.keepPreferences()
 	}
 	if x.ownPage() {
 		return noFault

@@ -21,14 +21,22 @@ const (
 
 func (k kind) String() string { return [...]string{"other", "html", "xml", "json"}[k] }
 
+// usual are the types that most answers have, which need no parsing.
+var usual = [...]struct {
+	contentType string
+	kind        kind
+}{
+	{"text/html; charset=utf-8", htmlKind}, {"text/html; charset=UTF-8", htmlKind}, {"text/html;charset=utf-8", htmlKind}, {"text/html;charset=UTF-8", htmlKind},
+	{"text/html", htmlKind}, {"application/json", jsonKind}, {"application/json; charset=utf-8", jsonKind},
+}
+
 // kindOf tells the kind by a Content-Type (RFC 9110, 8.3; RFC 7303, 9.6 and RFC
 // 6839, 3.1 for the suffixes), and returns that as a string.
 func kindOf(contentType []byte) (kind, string) {
-	switch s := string(contentType); s { // nearly all that there are, without parsing
-	case "text/html; charset=utf-8", "text/html; charset=UTF-8", "text/html;charset=utf-8", "text/html;charset=UTF-8", "text/html":
-		return htmlKind, s
-	case "application/json", "application/json; charset=utf-8":
-		return jsonKind, s
+	for i := range usual {
+		if u := &usual[i]; string(contentType) == u.contentType {
+			return u.kind, u.contentType
+		}
 	}
 	s := string(contentType)
 	mt, _, err := mime.ParseMediaType(s)
@@ -45,6 +53,16 @@ func kindOf(contentType []byte) (kind, string) {
 		return jsonKind, s
 	}
 	return noKind, s
+}
+
+// containsFold reports whether b has the word in it, which is in lower case.
+func containsFold(b []byte, word string) bool {
+	for ; len(b) >= len(word); b = b[1:] {
+		if b[0]|0x20 == word[0] && bytes.EqualFold(b[:len(word)], []byte(word)) {
+			return true
+		}
+	}
+	return false
 }
 
 // syntax is how the rewriter reads markup of the kind.
@@ -91,7 +109,7 @@ func (x *exchange) rewritable() bool {
 		return false
 	}
 	for _, line := range h.PeekAll("Cache-Control") {
-		if bytes.Contains(bytes.ToLower(line), []byte("no-transform")) {
+		if containsFold(line, "no-transform") {
 			return false // RFC 9111, 5.2.2.6
 		}
 	}

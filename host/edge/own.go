@@ -29,7 +29,7 @@ func (x *exchange) ownPage() bool {
 	req := &x.ctx.Request
 	choice, _ := x.openChoice()
 	visit := control.Visit{
-		Site: x.tenant.name, Origin: x.siteURL(), Decision: x.decision, Choice: choice, Preferences: x.preferences,
+		Site: x.tenant.name, Origin: x.siteURL(), Decision: x.decision, Choice: choice, Preferences: *x.preferences(),
 		Used: x.used(), Now: x.began,
 	}
 	if x.snap.geo != nil {

@@ -2,7 +2,5 @@
 
 package edge
 
-import "syscall"
-
 // pending cannot be told here; a stale connection shows when it is used.
-func pending(syscall.RawConn) bool { return false }
+func (p *patient) pending() bool { return false }

@@ -4,14 +4,17 @@ package edge
 
 import "syscall"
 
-// pending reports whether a connection that should be silent has been closed by
+// pending reports whether the connection that should be silent has been closed by
 // its other end, or holds bytes that nobody asked for. It takes nothing from it.
-func pending(c syscall.RawConn) bool {
-	found := true
-	err := c.Control(func(fd uintptr) {
-		var b [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		found = err != syscall.EAGAIN && err != syscall.EWOULDBLOCK
-	})
-	return found || err != nil
+func (p *patient) pending() bool {
+	if p.look == nil {
+		p.look = func(fd uintptr) { // one for the connection's life
+			var b [1]byte
+			_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			p.found = err != syscall.EAGAIN && err != syscall.EWOULDBLOCK
+		}
+	}
+	p.found = true
+	err := p.raw.Control(p.look)
+	return p.found || err != nil
 }

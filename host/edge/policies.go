@@ -101,7 +101,7 @@ type view struct {
 	policy *policy
 	pick   *pick
 	phase  abi.Phase
-	buf    [32]byte // of values made on the spot
+	buf    [64]byte // of the value read last
 }
 
 // Log keeps a line of an uploaded policy for its tenant; one of any other goes

@@ -27,7 +27,7 @@ func (v *view) Read(key []byte) ([]byte, bool) {
 		return v.public(k)
 	case abi.Declared:
 		if k == "preference.name" {
-			return text(v.x.preferences.Name)
+			return v.text(v.x.preferences().Name)
 		}
 	case abi.PlaceCoarse, abi.PlaceCell:
 		v.x.located = true
@@ -36,11 +36,9 @@ func (v *view) Read(key []byte) ([]byte, bool) {
 	return nil, false // of this version, but nothing here has it
 }
 
-func text(s string) ([]byte, bool) {
-	if s == "" {
-		return nil, false
-	}
-	return []byte(s), true
+// text returns a value; it is good until the next read.
+func (v *view) text(s string) ([]byte, bool) {
+	return append(v.buf[:0], s...), s != ""
 }
 
 func (v *view) public(k string) ([]byte, bool) {
@@ -49,9 +47,9 @@ func (v *view) public(k string) ([]byte, bool) {
 	case "request.method":
 		return x.ctx.Request.Header.Method(), true
 	case "request.path":
-		return text(x.path)
+		return v.text(x.path)
 	case abi.KeyConfigPolicy:
-		return text(v.pick.manifest.Name)
+		return v.text(v.pick.manifest.Name)
 	}
 	if name, ok := strings.CutPrefix(k, abi.KeyRequestQuery); ok {
 		if !x.ctx.QueryArgs().Has(name) {
@@ -61,12 +59,14 @@ func (v *view) public(k string) ([]byte, bool) {
 	}
 	if name, ok := strings.CutPrefix(k, abi.KeyRequestHeader); ok {
 		s, ok := x.seen.header(name)
-		return []byte(s), ok
+		b, _ := v.text(s)
+		return b, ok
 	}
 	if name, ok := strings.CutPrefix(k, abi.KeyConfig); ok {
 		for i := range v.policy.with {
 			if v.policy.with[i].Name == name {
-				return []byte(v.policy.with[i].Value), true
+				b, _ := v.text(v.policy.with[i].Value)
+				return b, true
 			}
 		}
 		return nil, false
@@ -77,9 +77,9 @@ func (v *view) public(k string) ([]byte, bool) {
 		// may know that.
 		byPlace := x.decision.Rule(p) == consent.ByJurisdiction && !x.decision.Grants(abi.Localize)
 		if x.decision.Grants(p) && !byPlace {
-			return []byte("granted"), true
+			return v.text("granted")
 		}
-		return []byte("denied"), true
+		return v.text("denied")
 	}
 	if strings.HasPrefix(k, "time.") {
 		return v.time(k)
@@ -137,18 +137,18 @@ func (v *view) place(k string) ([]byte, bool) {
 	p := &v.x.place
 	switch k {
 	case "geo.continent":
-		return text(p.Continent)
+		return v.text(p.Continent)
 	case "geo.country":
-		return text(p.Country)
+		return v.text(p.Country)
 	case "geo.region": // ISO 3166-2 in whole
 		if p.Country == "" || p.Region == "" {
 			return nil, false
 		}
-		return text(p.Country + "-" + p.Region)
+		return v.text(p.Country + "-" + p.Region)
 	case "geo.timezone":
-		return text(p.TimeZone)
+		return v.text(p.TimeZone)
 	case "geo.city":
-		return text(p.City)
+		return v.text(p.City)
 	}
 	if !p.Located {
 		return nil, false

@@ -51,6 +51,7 @@ type route struct {
 	policies []policy
 	request  bool // some policy runs before the origin is asked
 	response bool // some policy runs on the response
+	headers  bool // some policy may read headers of the request
 }
 
 // A policy is a use of a module on a route.
@@ -103,15 +104,16 @@ func newRoute(r config.Route, modules *Modules) (route, error) {
 	for _, u := range r.Policies {
 		p := policy{name: u.Use, ref: u.Ref, with: u.With}
 		if u.Ref.Kind == config.Uploaded { // may be in either phase, and may change
-			out.request, out.response = true, true
+			out.request, out.response, out.headers = true, true, true
 		} else {
 			module, manifest, err := modules.module(u.Ref)
 			if err != nil {
 				return out, fmt.Errorf("policy %s: %w", u.Use, err)
 			}
-			p.fixed = pick{module: module, manifest: manifest, page: readsPage(manifest)}
+			p.fixed = pick{module: module, manifest: manifest, page: readsFamily(manifest, abi.KeyPage)}
 			out.request = out.request || p.fixed.runs(abi.OnRequest)
 			out.response = out.response || p.fixed.runs(abi.OnResponse)
+			out.headers = out.headers || readsFamily(manifest, abi.KeyRequestHeader)
 		}
 		out.policies = append(out.policies, p)
 	}

@@ -144,14 +144,15 @@ func (s *Store) stored(tenant, policy string, v registry.Version) *stored {
 		if list := e.module.Manifests(); len(list) > 0 {
 			e.manifest = &list[0]
 		}
-		e.page = readsPage(e.manifest)
+		e.page = readsFamily(e.manifest, abi.KeyPage)
 	})
 	return e
 }
 
-func readsPage(m *abi.Manifest) bool {
+// readsFamily reports whether a policy declares that it reads keys with a prefix.
+func readsFamily(m *abi.Manifest, prefix string) bool {
 	for key := range m.Reads {
-		if strings.HasPrefix(key, abi.KeyPage) {
+		if strings.HasPrefix(key, prefix) {
 			return true
 		}
 	}

@@ -30,7 +30,7 @@ func (x *exchange) findTenant() fault {
 	if len(x.tenant.routes) > 0 {
 		x.route = x.tenant.route(x.path)
 	}
-	if x.route != nil && len(x.route.policies) > 0 {
+	if x.route != nil && x.route.headers {
 		x.keepVisible()
 	}
 	return noFault
