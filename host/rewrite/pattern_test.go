@@ -51,6 +51,10 @@ func TestPattern(t *testing.T) {
 		{"meta", `<meta itemprop=price content={{n}}><meta content="{{t}}"><meta itemprop=x http-equiv=refresh content="{{t}}">`, `<meta itemprop=price content="12.5e3"><meta><meta itemprop=x http-equiv=refresh>`},
 		{"link", `<link itemprop=url href="{{u}}"><link rel=stylesheet href="{{u}}"><link rel={{t}} itemprop=x href="{{u}}">`, `<link itemprop=url href="/a b?c=d&amp;e=f"><link rel=stylesheet><link itemprop=x>`},
 		{"object", `<object data="{{u}}"></object><embed src="{{u}}"><base href="{{u}}">`, `<object></object><embed><base>`},
+		{"twice", `<b title={{n}} TITLE={{s}} class=a>x</b>`, `<b title="12.5e3" class=a>x</b>`},
+		{"size", `<iframe width={{n}} height={{n}} loading={{n}}></iframe>`, `<iframe width="12.5e3" height="12.5e3" loading="12.5e3"></iframe>`},
+		{"no paint", `<b fill="url({{n}})"></b>`, `<b fill="url(12.5e3)"></b>`},
+		{"columns", `<colgroup><col><col data-fill-if=n></colgroup>`, `<colgroup><col><col data-fill-if=n></colgroup>`},
 		{"id", `<b id=x class=y></b><b id="x-{{n}}"></b><b id=a id=b></b>`, `<b class=y></b><b id="x-12.5e3"></b><b></b>`},
 		{"title", `<title>a < {{t}}</title>`, `<title>a &lt; &lt;b&gt;&amp;&quot;&#39;</title>`},
 		{"the end of a title", `<title></{{nope}}title></tit{{n}}</title>`, `<title>&lt;/title>&lt;/tit12.5e3</title>`},
@@ -64,6 +68,13 @@ func TestPattern(t *testing.T) {
 		{"JSON with half of an escape", `<script type=application/json>{"a":"\u00{{n}}"}</script>`, `<script type=application/json>{"a":"\u00{{n}}"}</script>`},
 		{"JSON with a comment", `<script type=application/json>{/*"*/"a":{{t}}}</script>`, `<script type=application/json>{/*"*/"a":{{t}}}</script>`},
 		{"JSON with a tag", `<script type=application/json>["<{{nope}}/script>\"\\{{n}}"]</script>`, `<script type=application/json>["\u003C/script>\"\\12.5e3"]</script>`},
+		{"JSON that is none", `<script type=application/json>["\{{t}}n"]</script>`, `<script type=application/json>["\{{t}}n"]</script>`},
+		{"JSON that is none", `<script type=application/json>["\u00{{n}}ab"]</script>`, `<script type=application/json>["\u00{{n}}ab"]</script>`},
+		{"JSON that is none", `<script type=application/json>["\<{{n}}"]</script>`, `<script type=application/json>["\<{{n}}"]</script>`},
+		{"JSON that is none", `<script type=application/json>{/*""*/"a":{{t}}}</script>`, `<script type=application/json>{/*""*/"a":{{t}}}</script>`},
+		{"JSON that is none", `<script type=application/json>{'a':{{t}}}</script>`, `<script type=application/json>{'a':{{t}}}</script>`},
+		{"JSON that is none", `<script type=application/json>["<b>"]</script>`, `<script type=application/json>["<b>"]</script>`},
+		{"JSON with a newline", "<script type=application/json>[\"a\n{{t}}\"]</script>", "<script type=application/json>[\"a\n{{t}}\"]</script>"},
 		{"JSON from elsewhere", `<script type=application/json src=/x>{{n}}</script>`, `<script type=application/json src=/x>{{n}}</script>`},
 		{"comment", `<!-- {{t}} -->`, `<!-- {{t}} -->`},
 		{"a tag in the making", `a <{{nope}}b>`, `a &lt;b>`},
@@ -86,7 +97,7 @@ func TestPattern(t *testing.T) {
 		{"what is left open", `<li>{{n}}<p>x<ul><li>a</ul><p>b `, `<li>12.5e3<p>x<ul><li>a</ul><p>b `},
 		{"what another tag ends", `<dt>{{n}}<dd><p>x<div>y</div>`, `<dt>12.5e3<dd><p>x<div>y</div>`},
 		{"rows", `<tr><td><p>{{n}}<td>x<tr><th>y`, `<tr><td><p>12.5e3<td>x<tr><th>y`},
-		{"a table", `<table><caption>{{n}}<colgroup><col><col><tbody><tr><td><table><tr><td>x</table><tfoot><tr><td>y</table>`, `<table><caption>12.5e3<colgroup><col><col><tbody><tr><td><table><tr><td>x</table><tfoot><tr><td>y</table>`},
+		{"a table", `<table> <caption>{{n}}<colgroup><col><col><tbody><tr><td><table><tr><td>x</table><tfoot><tr><td>y</table>`, `<table> <caption>12.5e3<colgroup><col><col><tbody><tr><td><table><tr><td>x</table><tfoot><tr><td>y</table>`},
 		{"options", `<optgroup label={{n}}><option>a<option>b<optgroup label=x><option>c`, `<optgroup label="12.5e3"><option>a<option>b<optgroup label=x><option>c`},
 		{"ruby", `<ruby>{{n}}<rp>(<rt>x<rp>)</ruby>`, `<ruby>12.5e3<rp>(<rt>x<rp>)</ruby>`},
 		{"math", `<math><mi><b>{{n}}</b></mi><mo><b></b></mo><mn><b></b></mn><ms><b></b></ms><mtext><b></b></mtext></math>`, `<math><mi><b>12.5e3</b></mi><mo><b></b></mo><mn><b></b></mn><ms><b></b></ms><mtext><b></b></mtext></math>`},
@@ -109,6 +120,7 @@ func TestPatternXML(t *testing.T) {
 		{"text", `<item><title>{{t}}</title></item>`, "<item><title>&lt;b&gt;&amp;\"'\uFFFD</title></item>"},
 		{"attribute", `<a b="{{t}}" C='{{w}}'/>`, "<a b=\"&lt;b&gt;&amp;&quot;&#39;\uFFFD\" C='a&#9;b' />"},
 		{"text in text", `<d>&lt;p title="{{t}}"&gt;{{t}}&lt;/p&gt;</d>`, "<d>&lt;p title=\"{{t}}\"&gt;&amp;lt;b&amp;gt;&amp;amp;&amp;quot;&amp;#39;\uFFFD&lt;/p&gt;</d>"},
+		{"text in text, tags ended", `<d>&lt;p>{{n}}&#60;b a=&quot;{{n}}&quot;>x&lt;/b></d>`, `<d>&lt;p>1&#60;b a=&quot;{{n}}&quot;>x&lt;/b></d>`},
 		{"CDATA", `<d><![CDATA[{{n}} ]] {{t}}]]></d>`, "<d>1 ]] &lt;b&gt;&amp;\"'\uFFFD</d>"},
 		{"markup in CDATA", `<d><![CDATA[<p a={{n}}>{{t}}</p>]]></d><d><![CDATA[<p>]]></d>`, "<d>&lt;p a={{n}}&gt;&amp;lt;b&amp;gt;&amp;amp;&amp;quot;&amp;#39;\uFFFD&lt;/p&gt;</d><d><![CDATA[<p>]]></d>"},
 		{"link", `<link>{{u}}</link><link>{{j}}</link><link>/x/{{u}}</link><link><![CDATA[{{j}}]]></link>`, `<link>https://h/a?b&amp;c</link><link>#</link><link>/x/https%3A%2F%2Fh%2Fa%3Fb%26c</link><link>#</link>`},
@@ -163,6 +175,26 @@ func TestPatternCharset(t *testing.T) {
 	const want = "<b title=\"\xe9\xe9&#1046;\">\xe9\xe9&#1046;</b><a href=\"/%C3%A9%D0%96\"></a><script type=application/json>\"\xe9\\u00E9\\u0416\"</script>"
 	if got != want {
 		t.Errorf("have %q\nwant %q", got, want)
+	}
+}
+
+// Attributes of SVG and feeds that load something.
+func TestPatternForeignAttributes(t *testing.T) {
+	for _, name := range strings.Fields("fill stroke filter mask clip-path cursor marker marker-start marker-mid marker-end") {
+		for v, want := range map[string]string{"red": "red", "URL(//h/)": "#", `\75rl(//h/)`: "#"} {
+			markup := "<svg><g " + name + `="{{x}}" /></svg>`
+			if got, _ := fillOne(t, markup, "x="+v, false, UTF8); got != strings.Replace(markup, "{{x}}", want, 1) {
+				t.Errorf("%s: %s", v, got)
+			}
+		}
+	}
+	for _, name := range strings.Fields("url uri xmlUrl htmlUrl href l:href src") {
+		for v, want := range map[string]string{"/x": "/x", "javascript:x": "#"} {
+			markup := "<a " + name + `="{{x}}" />`
+			if got, _ := fillOne(t, markup, "x="+v, true, UTF8); got != strings.Replace(markup, "{{x}}", want, 1) {
+				t.Errorf("%s: %s", v, got)
+			}
+		}
 	}
 }
 
