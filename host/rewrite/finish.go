@@ -123,7 +123,7 @@ func (r *Rewriter) appendContent(b []byte, i, s int, open *int, p *pending, held
 	}
 	for _, h := range held {
 		if e := r.plan.edits[h]; e.op == abi.OpAppend {
-			if why := r.ends(e, i+1); why != 0 { // what came in the element decides, too
+			if why := r.ends(e, i+1, *open); why != 0 { // what came in the element decides, too
 				r.not(h, why)
 				continue
 			}
@@ -140,7 +140,7 @@ func (r *Rewriter) appendContent(b []byte, i, s int, open *int, p *pending, held
 func (r *Rewriter) afterContent(b []byte, i, end int, open *int, held []int32) {
 	for x := len(held) - 1; x >= 0; x-- {
 		if e := r.plan.edits[held[x]]; e.op == abi.OpAfter {
-			if why := r.ends(e, i); why != 0 {
+			if why := r.ends(e, i, *open); why != 0 {
 				r.not(held[x], why)
 				continue
 			}
@@ -157,10 +157,13 @@ func (r *Rewriter) afterContent(b []byte, i, end int, open *int, held []int32) {
 }
 
 // ends tells why the edit's content cannot go out where the first n elements
-// stay open and the others end, or 0. An end tag of a foreign script would run it.
-func (r *Rewriter) ends(e *prepared, n int) Reason {
-	if r.codes > 0 {
-		return WhyAmbiguous
+// stay open and the others end, those up to open by tags of ours, or 0. Such a
+// tag would run a script of SVG that the page's own tags only end.
+func (r *Rewriter) ends(e *prepared, n, open int) Reason {
+	for i := n; i < open && r.codes > 0; i++ {
+		if r.stack[i].flags&fCode != 0 {
+			return WhyAmbiguous
+		}
 	}
 	if e.markup && !r.stays(e.content, n, nil) {
 		return WhyPlace

@@ -104,19 +104,47 @@ func refused(n *nethtml.Node, e abi.Edit) bool {
 	_, pragma := attrOf(n, "http-equiv")
 	beside := root || is(n.Parent, bareNames) || is(n.Parent, rawNames)
 	markup := e.Op == abi.OpHTML || e.B == "html"
+	if markup && !root && fitsIn(n.Parent, e.A) {
+		beside = false
+	}
 	switch e.Op {
 	case abi.OpRemove:
 		return root || pragma
 	case abi.OpReplace, abi.OpBefore, abi.OpAfter:
 		return beside || e.Op == abi.OpReplace && pragma || markup && parsed(n.Parent, e.A) == nil
 	case abi.OpText, abi.OpHTML, abi.OpPrepend, abi.OpAppend:
-		return empty(n) || is(n, bareNames) || markup && (is(n, textNames) || parsed(n, e.A) == nil)
+		return empty(n) || is(n, bareNames) && !(markup && fitsIn(n, e.A)) || markup && (is(n, textNames) || parsed(n, e.A) == nil || e.Op == abi.OpAppend && noCell(n, e.A))
 	case abi.OpUnwrap:
 		return beside || empty(n) || is(n, textNames) || is(n, wrapNames) || holdsApart(n)
 	case abi.OpOrder, abi.OpKeep, abi.OpFill:
 		return empty(n) || is(n, textNames) || is(n, "html head")
 	case abi.OpAttr, abi.OpUnsetAttr:
 		return slices.Contains(strings.Fields("href src type charset content"), e.A) && is(n, "script style template meta")
+	}
+	return false
+}
+
+// fitsIn tells whether markup is of the parts of a table that may stand directly in n.
+func fitsIn(n *nethtml.Node, markup string) bool {
+	switch {
+	case is(n, "tr"):
+		return strings.HasPrefix(markup, "<td") || strings.HasPrefix(markup, "<th>")
+	case is(n, "tbody thead tfoot table"):
+		return strings.HasPrefix(markup, "<tr")
+	}
+	return false
+}
+
+// noCell tells whether a cell at the end of a template would be dropped: what came first in it decides
+// how the parser reads on (WHATWG HTML 13.2.6.4.18).
+func noCell(n *nethtml.Node, markup string) bool {
+	if !is(n, "template") || !strings.HasPrefix(markup, "<t") {
+		return false
+	}
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		if c.Type == nethtml.ElementNode && !is(c, "template script style title meta link base") {
+			return !is(c, "td th")
+		}
 	}
 	return false
 }
