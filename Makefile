@@ -6,6 +6,7 @@
 GO ?= go
 BUILTIN := policies/builtin/builtin.wasm
 ASC := policies/sdk/assemblyscript/node_modules
+AXE := host/control/browser/node_modules
 BUN := host/rewrite/bench/node_modules
 GUEST := $(shell find policies modules/abi -name '*.go' -o -name 'manifest.json')
 
@@ -21,7 +22,7 @@ build: $(BUILTIN) ## build bin/bespoke
 run: build ## build all and start the demo on 127.0.0.1:8080
 	./bin/bespoke demo
 
-test: $(BUILTIN) tools-for-tests $(ASC) ## run every test (installs what is missing of Chromium, clang and node through apt)
+test: $(BUILTIN) tools-for-tests $(ASC) $(AXE) ## run every test (installs what is missing of Chromium, clang and node through apt)
 	$(GO) vet ./...
 	$(GO) test -timeout 15m ./...
 
@@ -31,6 +32,11 @@ tools-for-tests:
 # The AssemblyScript compiler, for the tests of its SDK.
 $(ASC): policies/sdk/assemblyscript/package-lock.json | tools-for-tests
 	cd policies/sdk/assemblyscript && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# axe-core, which looks for what keeps people from using our pages.
+$(AXE): host/control/browser/package-lock.json | tools-for-tests
+	cd host/control/browser && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 test-real: $(BUILTIN) ## before a real site, with the real geo database (fetches both)

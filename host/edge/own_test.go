@@ -16,7 +16,7 @@ func asks(path string) string {
 	if err != nil {
 		panic(err)
 	}
-	return privacyLink + string(p.Notice("en", path))
+	return string(p.Notice("en", path))
 }
 
 // Who is to be asked is asked at the end of the page that they open, and only there.

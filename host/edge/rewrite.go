@@ -4,7 +4,6 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
-	"slices"
 	"strings"
 
 	"bespoke/host/control"
@@ -210,18 +209,23 @@ func (x *exchange) tail() []byte {
 		return nil // a script fetched a piece of a page, not a page
 	}
 	lang := control.Language(string(h.Peek("Accept-Language")))
-	link := x.edge.privacy.Link(lang)
-	if x.located && x.snap.geo != nil {
-		if info := x.snap.geo.Info(); info.Attribution != "" {
-			link = []byte(strings.TrimSuffix(string(link), "</p>") + ` <a href="` + info.AttributionURL + `">` + info.Attribution + `</a></p>`)
-		}
-	}
 	// Asked is who opens a page in a browser: not a program, nor in a frame, which
 	// is a part of a page that asks. Browsers say so wherever they would keep the
 	// answer: over TLS, and on this machine.
-	if !x.decision.Ask || string(dest) != "document" {
-		return link
+	ask := x.decision.Ask && string(dest) == "document"
+	link := x.edge.privacy.Link(lang)
+	if ask {
+		path := (&url.URL{Path: x.path, RawQuery: string(x.ctx.URI().QueryString())}).String()
+		link = x.edge.privacy.Notice(lang, path)
 	}
-	path := (&url.URL{Path: x.path, RawQuery: string(x.ctx.URI().QueryString())}).String()
-	return slices.Concat(link, x.edge.privacy.Notice(lang, path))
+	if x.located && x.snap.geo != nil {
+		if info := x.snap.geo.Info(); info.Attribution != "" {
+			source := ` <a href="` + info.AttributionURL + `">` + info.Attribution + `</a></p>`
+			if ask {
+				return append([]byte("<p>"+source), link...)
+			}
+			return []byte(strings.TrimSuffix(string(link), "</p>") + source)
+		}
+	}
+	return link
 }

@@ -140,7 +140,7 @@ func TestBrowser(t *testing.T) {
 	}
 	shot(t, ctx, "1-first-visit")
 
-	press("follow the link", `a[href="/_bespoke/privacy"]`)
+	press("choose, in the notice", `.bespoke-notice button[value="choose"]`)
 	shot(t, ctx, "2-privacy")
 	press("allow all", `button[value="allow-all"]`)
 	shot(t, ctx, "3-allowed")
