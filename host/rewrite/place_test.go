@@ -107,7 +107,7 @@ var tableNames = strings.Fields("html table tbody thead tfoot tr template captio
 
 // treeCases are what random pages hardly have.
 var treeCases = []string{
-	"<form></form></form><form><p>", "<div><form></div><p></form><form><b>", "<form><p></form><b></p></form><form><i>", "<template><form><div></form><b></template><form><form>",
+	"<form></form></form><form><p>", "<form><table></form></table></form><b>", "<head></head><noscript></noscript><link>", "<head><noscript></noscript><link>", "<div><form></div><p></form><form><b>", "<form><p></form><b></p></form><form><i>", "<template><form><div></form><b></template><form><form>",
 	"<!doctype html></head><title>x</title><p>", "<head><title>x</title></head> <!-- --><link></head><meta>x<link>", "<html></head><link><head><meta>", "</br><head><body>", "<head></body><link>", "\x00<head>", "<head>\x00<link>",
 	"<a><table><td><a></a><b></table><a>", "<a><object><a></object><a>", "<a><table><td><a></a></table><i>", "<a><table><tr><th><a></a></table><i>", "<a><table><caption><a></a></table><i>", "<a><button><a></a></button><i>", "<a><div><td><a></td><b>", "<table><tr><td><a><caption><a>", "<nobr><table><td><nobr></table><nobr>", "<a><svg><desc><a><b></svg><p>",
 	"<a><span><table><a></table><i>", "<a><table><b><span><a><i>", "<math><html><mi><frameset><frame>", "<table><td></td><tr></tr><b></tr><i>", "<td><body><p>", "<head><td><link>", "<td><head><link>",
