@@ -38,7 +38,7 @@ func (r *Rewriter) valueWithin(f *frame, c *child, s *source) ([]byte, bool) {
 	w.Reset(s.from, nowhere{})
 	w.follow(r) // rows are read as such only in a table
 	w.truncate(f.depth + 1)
-	x := &extract{attr: s.attr, left: maxExtractBytes, most: 1, within: f.depth + 2}
+	x := &extract{attr: s.attr, left: maxExtractBytes, most: 1, within: f.depth + 1}
 	w.extract = x
 	_, _ = w.Write(r.buf[c.tag:c.close])
 	_ = w.Close()
