@@ -33,6 +33,7 @@ type editing struct {
 	done      bool  // all are: nothing is matched any more
 	tagIn     flags // of the element that was innermost when the tag at hand began
 	inserted  bool  // something was, or will be, put into the page
+	loose     bool  // a link was ended by something else than its end tag: the parser goes on with it
 	muted     bool  // bytes are left out
 	muteDepth int   // until the open element of this index ends
 
@@ -60,7 +61,7 @@ func (d *editing) reset(p *Plan) {
 	d.step = zeroed(d.step, p.words)
 	d.idSeen, d.idDone = zeroed(d.idSeen, len(p.ids)), zeroed(d.idDone, len(p.ids))
 	d.seen, d.turn = zeroed(d.seen, p.names), 0
-	d.left, d.done, d.muted, d.inserted = p.exits, false, false, false
+	d.left, d.done, d.muted, d.inserted, d.loose = p.exits, false, false, false, false
 	d.frames, d.children, d.buf, d.values = d.frames[:0], d.children[:0], d.buf[:0], d.values[:0]
 }
 

@@ -22,6 +22,9 @@ func (r *Rewriter) popTo(b []byte, n, s int, explicit, format bool) {
 // first, without taking them off the stack. It returns how many elements are still open in the output.
 func (r *Rewriter) popOpen(b []byte, n, s int) int {
 	open := len(r.stack)
+	for i := n; i < open && r.links > 0 && !r.loose; i++ {
+		r.loose = r.stack[i].flags&fLink != 0
+	}
 	for i := open - 1; i >= n; i-- {
 		if r.stack[i].flags&fPending != 0 {
 			open = r.endElement(b, i, s, s, open)
@@ -165,7 +168,7 @@ func (r *Rewriter) ends(e *prepared, n, open int) Reason {
 			return WhyAmbiguous
 		}
 	}
-	if e.markup && !r.stays(e.content, n, nil) {
+	if e.markup && !r.stays(e, n, nil) {
 		return WhyPlace
 	}
 	return 0

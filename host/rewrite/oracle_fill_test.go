@@ -122,7 +122,7 @@ func (v filling) node(n *nethtml.Node) []*nethtml.Node {
 	if name, ok := attrOf(n, "data-fill-if"); ok && v[name] == "" {
 		return nil
 	}
-	if id, ok := attrOf(n, "id"); ok && !slotOf.MatchString(id) {
+	if id, ok := attrOf(n, "id"); ok && n.Namespace == "" && !slotOf.MatchString(id) {
 		unset(n, "id")
 	}
 	for i := range n.Attr {

@@ -35,16 +35,19 @@ func (r *Rewriter) readyTrial(n int, inside *tag) *trial {
 	return y
 }
 
-// stays tells whether markup, put where the first n elements are open, and the
+// stays tells whether the edit's markup, put where the first n elements are open, and the
 // one that inside opens if it is not nil, closes none of them and leaves none of
 // its own open.
-func (r *Rewriter) stays(markup []byte, n int, inside *tag) bool {
+func (r *Rewriter) stays(e *prepared, n int, inside *tag) bool {
 	if r.plan.xml {
 		return true // it is balanced
 	}
+	if r.loose && e.any&fLink != 0 {
+		return false // it would end a link that goes on unseen
+	}
 	y := r.readyTrial(n, inside)
 	w := &y.rw
-	w.run(markup)
+	w.run(e.content)
 	return !y.bad && w.hold < 0 && w.mode == inData && w.stopped == 0 && len(w.stack) == y.base
 }
 
