@@ -51,7 +51,7 @@ func TestSeal(t *testing.T) {
 	}
 }
 
-func TestSubjectCost(t *testing.T) {
+func TestSubject(t *testing.T) {
 	s := newTestSealer(t, testKey)
 	// Under the race detector a pool forgets at random.
 	if n := testing.AllocsPerRun(1000, func() { s.subject("stores", "jane@example.org") }); n > 1 && !raced() {
@@ -59,6 +59,15 @@ func TestSubjectCost(t *testing.T) {
 	}
 	if a, b := s.subject("t", "x"), newTestSealer(t, [32]byte{9}).subject("t", "x"); a == b {
 		t.Error("the key of a subject does not depend on the secret")
+	}
+	// The same person is somebody else with each tenant.
+	parts := make(map[string]bool)
+	for _, p := range [][2]string{{"a", "bc"}, {"ab", "c"}, {"abc", ""}, {"", "abc"}, {"b", "bc"}} {
+		_, part, _ := strings.Cut(s.subject(p[0], p[1]), ".")
+		if parts[part] {
+			t.Errorf("the HMAC of %q is that of another", p)
+		}
+		parts[part] = true
 	}
 	if tenant, _, _ := strings.Cut(s.subject("stores", "x"), "."); tenant != "stores" {
 		t.Errorf("the tenant's part is %q", tenant)
