@@ -31,7 +31,7 @@ func FuzzParse(f *testing.F) {
 		policies.asked = nil
 		start := time.Now()
 		c, err := Parse("c.yaml", data, policies)
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > time.Minute { // a hostile file would take hours; a busy machine takes its time
 			t.Errorf("%d bytes took %v", len(data), d)
 		}
 		if err != nil {
@@ -107,7 +107,7 @@ func hostile(t *testing.T, head, unit string, size int) {
 	data := []byte(head + strings.Repeat(unit, (size-len(head))/len(unit)))
 	start := time.Now()
 	_, err := Parse("c.yaml", data, testPolicies(t))
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > time.Minute { // a hostile file would take hours; a busy machine takes its time
 		t.Errorf("%q and many %q took %v", head, unit, d)
 	}
 	if err == nil {
