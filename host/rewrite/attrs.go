@@ -53,7 +53,7 @@ func (r *Rewriter) change(b []byte, name string, edit int32, drop bool) {
 		return
 	}
 	for ; at >= 0 && at < len(r.text.attrs); at++ { // a second one would count once the first is gone
-		if a := r.text.attrs[at]; foldEqual(b[a.name:a.nameEnd], name) {
+		if a := &r.text.attrs[at]; r.text.named(b, a, name) {
 			r.splices = append(r.splices, splice{int32(at), edit, true})
 		}
 	}

@@ -81,6 +81,7 @@ func (o *outline) alternatives(id int32, c *cond) (answer, int) {
 // full answers for a compound.
 func (o *outline) full(id int32, x *test) (answer, int) {
 	n := &o.nodes[id]
+	o.text.exact = o.rw.plan.xml
 	o.text.parse(o.buf, n.name)
 	if !x.meets(o.buf, &o.text, n.key, o.buf[n.from+1:n.name]) {
 		return no, n.cost

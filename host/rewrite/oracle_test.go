@@ -448,6 +448,9 @@ func TestOracle(t *testing.T) {
 			}
 		}
 	}
+	if testing.Short() {
+		return
+	}
 	// What hardly happened has not been compared.
 	for op := abi.OpText; op <= abi.OpFill; op++ {
 		if applied[op] < rounds/20 {

@@ -12,7 +12,7 @@ import (
 // Defaults of Options.
 const (
 	DefaultMaxBuffer = 1 << 20
-	DefaultMaxTag    = 64 << 10
+	DefaultMaxTag    = 1 << 20 // images come as data URIs
 	DefaultMaxDepth  = 512
 )
 
