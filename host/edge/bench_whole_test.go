@@ -192,7 +192,7 @@ var wrkSaid = regexp.MustCompile(`(\d+) requests in`)
 func (p *player) wrk(b *testing.B, path string, header map[string]string) float64 {
 	b.Helper()
 	send := func(d time.Duration) (requests int) {
-		args := []string{"-t1", "-c64", "-d" + d.String()}
+		args := []string{"-t1", "-c64", "--timeout", "30s", "-d" + d.String()}
 		for k, v := range header {
 			args = append(args, "-H", k+": "+v)
 		}

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -31,8 +32,9 @@ type exchange struct {
 	route     *route
 	seen      visible // what policies may see of the request
 
-	trusted  bool      // the peer is a trusted proxy
-	place    geo.Place // as far as the decision grants; the rest is gone
+	peer     netip.Addr // who the connection is from
+	trusted  bool       // the peer is a trusted proxy
+	place    geo.Place  // as far as the decision grants; the rest is gone
 	decision consent.Decision
 	sealed   []byte // the cookie with the preferences, until they are wanted
 	declared profile.Preferences

@@ -46,6 +46,17 @@ var (
 	nameExpect         = []byte("Expect")
 	nameGPC            = []byte("Sec-Gpc")
 	nameFetchDest      = []byte("Sec-Fetch-Dest")
+	nameAcceptLanguage = []byte("Accept-Language")
+	nameCacheControl   = []byte("Cache-Control")
+
+	private = []byte("private, no-store")
+
+	// statements are an origin's about its bytes, or about who may store them.
+	statements = [...][]byte{
+		[]byte("Etag"), []byte("Last-Modified"), []byte("Expires"), []byte("Pragma"), []byte("Age"), []byte("Accept-Ranges"),
+		[]byte("Content-Md5"), []byte("Digest"), []byte("Content-Digest"), []byte("Repr-Digest"),
+		[]byte("Surrogate-Control"), []byte("Cdn-Cache-Control"),
+	}
 
 	// conditions ask for less than the whole (RFC 9110, 13.1 and 14.2).
 	conditions = [...][]byte{
@@ -116,7 +127,7 @@ func (x *exchange) prepareRequest() {
 			h.DelBytes(nameForwardedFor)
 		}
 	}
-	way = peer(x.ctx).AppendTo(way)
+	way = x.peer.AppendTo(way)
 	h.SetCanonical(nameForwardedFor, way)
 	x.scratch = way
 	if !x.trusted || len(h.PeekCanonical(nameForwardedHost)) == 0 {
@@ -301,12 +312,16 @@ func (x *exchange) finishHeader() {
 // keepPrivate marks an answer as one visitor's alone. None of the origin's
 // statements about its bytes, or about who may store them, holds any more.
 func keepPrivate(h *fasthttp.ResponseHeader) {
-	for _, name := range [...]string{
-		"Etag", "Last-Modified", "Expires", "Pragma", "Age", "Accept-Ranges",
-		"Content-Md5", "Digest", "Content-Digest", "Repr-Digest",
-		"Surrogate-Control", "Cdn-Cache-Control",
-	} {
-		h.Del(name)
+	var found [len(statements)]bool
+	for name := range h.All() { // looking for each by itself would go through all each time
+		for i, s := range statements {
+			found[i] = found[i] || string(s) == string(name)
+		}
 	}
-	h.Set("Cache-Control", "private, no-store")
+	for i, is := range found {
+		if is {
+			h.DelBytes(statements[i])
+		}
+	}
+	h.SetCanonical(nameCacheControl, private)
 }

@@ -25,7 +25,7 @@ func (x *exchange) findPlace() geo.Place {
 // proxy. What stands before that was written by whoever sent it, and counts
 // for nothing. An entry that is no address ends the search: unknown.
 func (x *exchange) clientAddr() netip.Addr {
-	addr := peer(x.ctx)
+	addr := x.peer
 	h := &x.ctx.Request.Header
 	if !x.trusted || len(h.PeekCanonical(nameForwardedFor)) == 0 {
 		return addr

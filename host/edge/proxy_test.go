@@ -106,6 +106,36 @@ func TestTailoredHeaders(t *testing.T) {
 	}
 }
 
+// None of what an origin says about its bytes, or their storing, is left, however
+// often and in whatever order it says it.
+func TestOriginStatements(t *testing.T) {
+	names := []string{
+		"ETag", "Last-Modified", "Expires", "Pragma", "Age", "Accept-Ranges", "Content-MD5", "Digest",
+		"Content-Digest", "Repr-Digest", "Surrogate-Control", "CDN-Cache-Control", "Cache-Control",
+	}
+	for _, times := range []int{1, 2, 30} {
+		r := newRig(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			for _, name := range names {
+				for i := range times {
+					w.Header().Add(name, fmt.Sprint(i))
+				}
+			}
+			w.Header().Set("X-Kept", "yes")
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			io.WriteString(w, page)
+		}))
+		resp, _ := r.visitor(berlin).get("/")
+		if got := resp.Header["Cache-Control"]; len(got) != 1 || got[0] != "private, no-store" || resp.Header.Get("X-Kept") == "" {
+			t.Errorf("%d times: %v", times, resp.Header)
+		}
+		for _, name := range names[:len(names)-1] {
+			if resp.Header.Get(name) != "" {
+				t.Errorf("%d times: %s is left", times, name)
+			}
+		}
+	}
+}
+
 // A browser that holds the page from before is sent it anew, not "not modified".
 func TestConditions(t *testing.T) {
 	var got http.Header

@@ -202,13 +202,13 @@ func (x *exchange) planRefused(err error) {
 // says where the place comes from.
 func (x *exchange) tail() []byte {
 	h := &x.ctx.Request.Header
-	dest := h.Peek("Sec-Fetch-Dest")
+	dest := h.PeekCanonical(nameFetchDest)
 	switch string(dest) {
 	case "", "document", "iframe", "frame", "embed", "object":
 	default:
 		return nil // a script fetched a piece of a page, not a page
 	}
-	lang := control.Language(string(h.Peek("Accept-Language")))
+	lang := control.Language(string(h.PeekCanonical(nameAcceptLanguage)))
 	// Asked is who opens a page in a browser: not a program, nor in a frame, which
 	// is a part of a page that asks. Browsers say so wherever they would keep the
 	// answer: over TLS, and on this machine.

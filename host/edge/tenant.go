@@ -25,7 +25,8 @@ func (x *exchange) findTenant() fault {
 		return unknownSite
 	}
 	x.local = isLocal(x.host)
-	x.trusted = x.trusts(peer(x.ctx))
+	x.peer = peer(x.ctx)
+	x.trusted = x.trusts(x.peer)
 	x.path = string(x.ctx.Path())
 	if len(x.tenant.routes) > 0 {
 		x.route = x.tenant.route(x.path)
