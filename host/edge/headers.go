@@ -56,6 +56,7 @@ var (
 		[]byte("Etag"), []byte("Last-Modified"), []byte("Expires"), []byte("Pragma"), []byte("Age"), []byte("Accept-Ranges"),
 		[]byte("Content-Md5"), []byte("Digest"), []byte("Content-Digest"), []byte("Repr-Digest"),
 		[]byte("Surrogate-Control"), []byte("Cdn-Cache-Control"),
+		[]byte("Cache-Control"), // all lines of it: setting replaces one
 	}
 
 	// conditions ask for less than the whole (RFC 9110, 13.1 and 14.2).
