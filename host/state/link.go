@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -98,7 +99,7 @@ func (l *link) options() []nats.Option {
 	return []nats.Option{
 		nats.Name("bespoke state"),
 		nats.NoReconnect(),
-		nats.Timeout(opTime),
+		nats.Timeout(dialTime),
 		nats.PingInterval(opTime),
 		nats.MaxPingsOutstanding(2),
 		nats.ClosedHandler(func(nc *nats.Conn) {
@@ -115,7 +116,9 @@ func (l *link) options() []nats.Option {
 // connect makes a link to a cluster.
 func (s *Store) connect(ctx context.Context, url string) (*link, error) {
 	l := newLink()
-	nc, err := nats.Connect(url, l.options()...)
+	d := &dialer{ctx: ctx}
+	nc, err := nats.Connect(url, append(l.options(), nats.SetCustomDialer(d))...)
+	d.done()
 	if err != nil {
 		return nil, withoutURL(err, url)
 	}
@@ -124,6 +127,28 @@ func (s *Store) connect(ctx context.Context, url string) (*link, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// A dialer gives up when its context ends, also on servers that have accepted and
+// say nothing, so that Close does not wait for them.
+type dialer struct {
+	ctx   context.Context
+	stops []func() bool
+}
+
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: dialTime}).DialContext(d.ctx, network, address)
+	if err == nil {
+		d.stops = append(d.stops, context.AfterFunc(d.ctx, func() { c.Close() }))
+	}
+	return c, err
+}
+
+// done leaves the connections to others.
+func (d *dialer) done() {
+	for _, stop := range d.stops {
+		stop()
+	}
 }
 
 // withoutURL takes the addresses, which may hold a password, out of an error.

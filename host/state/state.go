@@ -94,7 +94,8 @@ var (
 
 // Times. All are far above what a healthy store needs.
 const (
-	opTime    = 5 * time.Second // one exchange with the store
+	opTime    = 5 * time.Second         // one exchange with the store
+	dialTime  = 1500 * time.Millisecond // to one server of a cluster
 	closeTime = 2 * time.Second
 	// retryTime is how soon after a failure the store is tried again. Until
 	// then calls fail at once, so that a full disk costs an attacker's requests
@@ -215,7 +216,9 @@ func (s *Store) Get(ctx context.Context, bucket string, key Key) (value []byte, 
 // when it returns, this store's views have it, and no crash takes it back. fn gets
 // nil where there is no value. It is called again when somebody else changed the
 // value meanwhile, so it must depend on nothing else. A nil or equal result
-// changes nothing; an empty one is an error, as is one beyond [MaxValue].
+// changes nothing; an empty one is an error, as is one beyond [MaxValue]. After an
+// error that is not fn's, nor of the value, nor [ErrFull], the write may have been
+// kept or not; so it may after ctx ends.
 func (s *Store) Update(ctx context.Context, bucket string, key Key, fn func(old []byte) (new []byte, err error)) error {
 	return s.do(ctx, bucket, key, "update", func(ctx context.Context, b *bucketLink) error {
 		for try := range maxTries {

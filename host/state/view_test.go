@@ -115,6 +115,62 @@ func TestOpenURL(t *testing.T) {
 	}
 }
 
+// TestSilentServer has a server that accepts and says nothing in place of the one
+// that a store is used to: nobody waits for it long, and Close does not either.
+func TestSilentServer(t *testing.T) {
+	ns := cluster(t, t.TempDir(), -1)
+	addr := ns.Addr().String()
+	s, err := OpenURL(ns.ClientURL(), testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.retry = time.Millisecond
+	mustSet(t, s, "t.k", "x")
+	v := s.View("b")
+	if err := v.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ns.Shutdown()
+	ns.WaitForShutdown()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	accepted := make(chan net.Conn, 100)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				close(accepted)
+				return
+			}
+			accepted <- c
+		}
+	}()
+	c := <-accepted // the view is at it
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	if _, _, _, err := s.Get(ctx, "b", "t.k"); err == nil {
+		t.Error("got an answer from nowhere")
+	}
+	if d := time.Since(begin); d > time.Second {
+		t.Errorf("get took %v, with a limit of 100 ms", d)
+	}
+	if b, ok := v.Get("t.k"); !ok || string(b) != "x" {
+		t.Errorf("from memory: %q", b)
+	}
+	begin = time.Now()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if d := time.Since(begin); d > time.Second {
+		t.Errorf("close took %v", d)
+	}
+}
+
 // TestUnreadable damages a sealed value behind the store's back.
 func TestUnreadable(t *testing.T) {
 	s := open(t, t.TempDir(), testOptions())
