@@ -157,6 +157,7 @@ func (x *exchange) prepareRequest() {
 	for i := range x.edits {
 		switch e := &x.edits[i]; e.Op {
 		case abi.OpUpstreamHeader:
+			h.Del(e.Target) // Set would leave all lines but the first
 			h.Set(e.Target, e.A)
 		case abi.OpUpstreamPath:
 			x.ctx.Request.URI().SetPath(e.A)
@@ -294,6 +295,7 @@ func (x *exchange) finishHeader() {
 	for i := range x.edits {
 		switch e := &x.edits[i]; e.Op {
 		case abi.OpSetHeader:
+			h.Del(e.Target) // Set would leave all lines but the first
 			h.Set(e.Target, e.A)
 		case abi.OpAddHeader:
 			h.Add(e.Target, e.A)

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/andybalholm/brotli"
+
+	"bespoke/modules/abi"
 )
 
 // Whatever is not a page to edit passes as the origin sent it.
@@ -133,6 +135,18 @@ func TestOriginStatements(t *testing.T) {
 				t.Errorf("%d times: %s is left", times, name)
 			}
 		}
+	}
+}
+
+// A header that a policy sets is there once, whatever the origin sent.
+func TestSetHeaderReplaces(t *testing.T) {
+	r := withPolicy(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header()["X-Twice"] = []string{"one", "two", "three"}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		io.WriteString(w, page)
+	}), emitter([]abi.Edit{{Op: abi.OpSetHeader, Target: "x-twice", A: "ours"}, {Op: abi.OpAddHeader, Target: "x-twice", A: "more"}}))
+	if resp, _ := r.visitor(berlin).get("/"); fmt.Sprint(resp.Header["X-Twice"]) != "[ours more]" {
+		t.Errorf("%q", resp.Header["X-Twice"])
 	}
 }
 
