@@ -367,7 +367,7 @@ func (g *pageWriter) edit() abi.Edit {
 
 func (g *pageWriter) markup() string {
 	return g.one("<b>m</b>", "x &amp; <i title=\"a&quot;b>c\">m</i>y", "<p class=k>m</p>", "<div><ul><li>m</li><li>n</li></ul></div>", "<br><img alt='' src=/m.png>m",
-		"<li>m</li>", "<td>m</td>", "<option>m</option>", "<h3>m</h3>", "<a href=\"/m\">m</a>", "plain", "<!-- m --><em><small>m</small></em>", "<table><tbody><tr><td>m</td></tr></tbody></table>", "<svg><g><text>m</text></g></svg>")
+		"<li>m</li>", "<td>m</td>", "<tr><td>m</td></tr>", "<option>m</option>", "<h3>m</h3>", "<a href=\"/m\">m</a>", "plain", "<!-- m --><em><small>m</small></em>", "<table><tbody><tr><td>m</td></tr></tbody></table>", "<svg><g><text>m</text></g></svg>")
 }
 
 const place = "\nlat=data-lat\nlon=data-lon\nat=10,20"

@@ -230,7 +230,27 @@ func TestTraps(t *testing.T) {
 			changed++
 		}
 	}
-	if changed < rounds/6 {
+	if changed < rounds/4 {
 		t.Errorf("%d of %d pages were edited", changed, rounds)
 	}
+}
+
+func FuzzTraps(f *testing.F) {
+	for i, a := range attacks() {
+		f.Add(a.page, uint64(i))
+	}
+	for i := range uint64(20) {
+		page, _ := trap(i)
+		f.Add(page, i)
+	}
+	f.Fuzz(func(t *testing.T, page string, seed uint64) {
+		if strings.Contains(strings.ToLower(page), "<frameset") {
+			return // see doc.go
+		}
+		edits := randomTrapEdits(rand.New(rand.NewPCG(seed, 21)), 1+int(seed%3))
+		out, _ := rewriteAt(t, compile(t, Options{MaxDepth: 100}, edits...), page)
+		if more := moreDangers(page, out); len(more) > 0 {
+			t.Fatalf("%v on %s\ngives %s\nwhich has %q", edits, page, out, more)
+		}
+	})
 }

@@ -288,6 +288,30 @@ func controls(v string) bool {
 	return strings.ContainsFunc(v, func(r rune) bool { return r >= 0x80 && r < 0xA0 || r == 0x1B || r == 0x0E || r == 0x0F })
 }
 
+// Any value, in any mould.
+func FuzzInjection(f *testing.F) {
+	all := moulds()
+	for i, v := range injectionValues(f) {
+		f.Add(v, uint(i*37))
+	}
+	f.Fuzz(func(t *testing.T, v string, n uint) {
+		m := all[n%uint(len(all))]
+		harmless := "T"
+		if strings.Trim(v, " \t\n\f\r") == "" {
+			harmless = " "
+		}
+		base, _ := m.pour(t, harmless)
+		out, ok := m.pour(t, v)
+		if !ok || strings.HasSuffix(m.in.name, "named") || m.in.name == "fill" && strings.Contains(v, "\n") {
+			return
+		}
+		have, want := shape(must(nethtml.Parse(strings.NewReader(out))), ""), shape(must(nethtml.Parse(strings.NewReader(base))), "")
+		if have != want {
+			t.Fatalf("%s %q on %s\ngives %s\nhave %s\nwant %s", m.in.name, v, m.page, out, have, want)
+		}
+	})
+}
+
 // checkText checks that the elements' text is the value, to the letter.
 func checkText(t *testing.T, doc *nethtml.Node, page, out, v string) {
 	t.Helper()

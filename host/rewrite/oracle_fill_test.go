@@ -52,13 +52,6 @@ func (o *oracle) fill(n *nethtml.Node, e abi.Edit) {
 			tail = i
 		}
 	}
-	if template(kids[from]) && !staysIn(n, kids[from]) {
-		for i, c := range kids {
-			add(append(gaps[i], c))
-		}
-		add(gaps[len(kids)])
-		return
-	}
 	sample := o.resolve(kids[from])
 	if template(kids[from]) {
 		sample = sample[slices.IndexFunc(sample, func(x *nethtml.Node) bool { return is(x, "template") }):]
@@ -89,17 +82,6 @@ func (o *oracle) fill(n *nethtml.Node, e abi.Edit) {
 		}
 	}
 	add(gaps[len(kids)])
-}
-
-// staysIn tells whether what stands in the template would stay where it is put in n.
-func staysIn(n, template *nethtml.Node) bool {
-	var b strings.Builder
-	for c := template.FirstChild; c != nil; c = c.NextSibling {
-		if nethtml.Render(&b, c) != nil {
-			return false
-		}
-	}
-	return b.Len() == 0 || parsed(n, b.String()) != nil
 }
 
 var slotOf = regexp.MustCompile(`\{\{ *([A-Za-z_][A-Za-z0-9_.-]*) *\}\}`)

@@ -84,13 +84,25 @@ func is(n *nethtml.Node, names string) bool {
 
 // Elements that do not take every edit.
 const (
-	voidNames = "br img input hr meta link"
-	rawNames  = "script style noscript"
-	textNames = "title textarea"
-	bareNames = "html head table tbody tr"
+	voidNames    = "br img input hr meta link"
+	rawNames     = "script style noscript"
+	textNames    = "title textarea"
+	bareNames    = "html head table tbody tr"
+	specialNames = "p div section article blockquote ul ol li dl dt dd h1 h2 h3 h4 h5 h6 table thead tfoot tbody tr td th select button template body nav header footer main aside address figure form pre search center"
 	// Elements that decide how a parser reads what is in them keep their tags.
 	wrapNames = bareNames + " body td th caption colgroup option optgroup select object button rb rt rp rtc template svg math form desc foreignObject mi"
 )
+
+// inItem tells whether a start tag of an item in n would end an item around it:
+// no special element but div and p stands between them.
+func inItem(n *nethtml.Node) bool {
+	for ; n != nil && (!is(n, specialNames) || is(n, "div p")); n = n.Parent {
+		if is(n, "li dd dt") {
+			return true
+		}
+	}
+	return is(n, "li dd dt")
+}
 
 // empty tells whether the element has no content and cannot be given any. A g
 // without children is one that closed itself.
@@ -102,20 +114,20 @@ func empty(n *nethtml.Node) bool {
 func refused(n *nethtml.Node, e abi.Edit) bool {
 	root := is(n, "html head body")
 	_, pragma := attrOf(n, "http-equiv")
-	beside := root || is(n.Parent, bareNames) || is(n.Parent, rawNames)
 	markup := e.Op == abi.OpHTML || e.B == "html"
-	if markup && !root && fitsIn(n.Parent, e.A) {
-		beside = false
+	bare := func(n *nethtml.Node) bool { // in parts of a table, other parts can stand
+		return is(n, bareNames) && !(markup && is(n, "table tbody tr") && strings.HasPrefix(e.A, "<t"))
 	}
+	beside := root || bare(n.Parent) || is(n.Parent, rawNames)
 	switch e.Op {
 	case abi.OpRemove:
 		return root || pragma
 	case abi.OpReplace, abi.OpBefore, abi.OpAfter:
-		return beside || e.Op == abi.OpReplace && pragma || markup && parsed(n.Parent, e.A) == nil
+		return beside || e.Op == abi.OpReplace && pragma || markup && parsed(n.Parent, e.A, true) == nil
 	case abi.OpText, abi.OpHTML, abi.OpPrepend, abi.OpAppend:
-		return empty(n) || is(n, bareNames) && !(markup && fitsIn(n, e.A)) || markup && (is(n, textNames) || parsed(n, e.A) == nil || e.Op == abi.OpAppend && noCell(n, e.A))
+		return empty(n) || bare(n) || markup && (is(n, textNames) || parsed(n, e.A, e.Op == abi.OpAppend) == nil)
 	case abi.OpUnwrap:
-		return beside || empty(n) || is(n, textNames) || is(n, wrapNames) || holdsApart(n)
+		return beside || empty(n) || is(n, textNames) || is(n, wrapNames) || is(n, specialNames) && (is(n.Parent, "h1 h2 h3 h4 h5 h6") || !is(n, "div p") && inItem(n.Parent))
 	case abi.OpOrder, abi.OpKeep, abi.OpFill:
 		return empty(n) || is(n, textNames) || is(n, "html head")
 	case abi.OpAttr, abi.OpUnsetAttr:
@@ -124,60 +136,12 @@ func refused(n *nethtml.Node, e abi.Edit) bool {
 	return false
 }
 
-// fitsIn tells whether markup is of the parts of a table that may stand directly in n.
-func fitsIn(n *nethtml.Node, markup string) bool {
-	switch {
-	case is(n, "tr"):
-		return strings.HasPrefix(markup, "<td") || strings.HasPrefix(markup, "<th>")
-	case is(n, "tbody thead tfoot table"):
-		return strings.HasPrefix(markup, "<tr")
-	}
-	return false
-}
-
-// noCell tells whether a cell at the end of a template would be dropped: what came first in it decides
-// how the parser reads on (WHATWG HTML 13.2.6.4.18).
-func noCell(n *nethtml.Node, markup string) bool {
-	if !is(n, "template") || !strings.HasPrefix(markup, "<t") {
-		return false
-	}
-	for c := n.FirstChild; c != nil; c = c.NextSibling {
-		if c.Type == nethtml.ElementNode && !is(c, "template script style title meta link base") {
-			return !is(c, "td th")
-		}
-	}
-	return false
-}
-
-// specialNames are the special elements (WHATWG HTML 13.2.4.2) that may hold others.
-const specialNames = "address applet article aside blockquote body button caption center colgroup dd details dir div dl dt fieldset figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup html iframe li listing main marquee menu nav noembed noframes noscript object ol p plaintext pre script search section select style summary table tbody td template textarea tfoot th thead title tr ul xmp"
-
-// holdsApart tells whether an item or a heading within the element could end one around it, were it not there.
-func holdsApart(n *nethtml.Node) bool {
-	if n.Namespace != "" || !is(n, specialNames) {
-		return false
-	}
-	if is(n.Parent, "h1 h2 h3 h4 h5 h6") {
-		return true
-	}
-	if is(n, "address div p") {
-		return false
-	}
-	for x := n.Parent; x != nil && x.Type == nethtml.ElementNode; x = x.Parent {
-		if is(x, "li dd dt") {
-			return true
-		}
-		if x.Namespace == "" && is(x, specialNames) && !is(x, "address div p") {
-			return false
-		}
-	}
-	return false
-}
-
 // parsed returns the nodes that markup becomes at the end of the element, or
 // nil if it would not stay there as written, or change what comes after it: the
-// elements around it are written down with it in the innermost, a comment at the end of each, and parsed.
-func parsed(at *nethtml.Node, markup string) []*nethtml.Node {
+// elements around it are written down with it in the innermost, a comment at
+// the end of each, and parsed. What comes first in a template decides over the
+// rest, so its content is written down as well: before markup to be appended, after other.
+func parsed(at *nethtml.Node, markup string, appended bool) []*nethtml.Node {
 	page, ends := "", ""
 	for x := at; x != nil && x.Type == nethtml.ElementNode; x = x.Parent {
 		mark := ""
@@ -192,8 +156,20 @@ func parsed(at *nethtml.Node, markup string) []*nethtml.Node {
 			ends += "</" + x.Data + ">"
 		}
 	}
+	if is(at, "table") && strings.HasPrefix(markup, "<tr") {
+		ends = "</tbody>" + ends // the one that is made up
+	}
+	kept := ""
+	if is(at, "template") {
+		kept = dump(at)
+	}
+	if appended {
+		page += kept + "<!--at-->" + markup + "<!--to-->" + ends
+	} else {
+		page += "<!--at-->" + markup + "<!--to-->" + kept + ends
+	}
 	var n *nethtml.Node
-	for x := range must(nethtml.Parse(strings.NewReader("<!doctype html>" + page + markup + ends))).Descendants() {
+	for x := range must(nethtml.Parse(strings.NewReader("<!doctype html>" + page))).Descendants() {
 		if _, ok := attrOf(x, "data-at"); ok {
 			n = x
 		}
@@ -210,19 +186,33 @@ func parsed(at *nethtml.Node, markup string) []*nethtml.Node {
 		}
 	}
 	n.RemoveChild(n.LastChild)
-	elements := 0
-	for x := range n.Descendants() {
-		if x.Type == nethtml.ElementNode {
-			elements++
+	all, now := []*nethtml.Node{}, false
+	for n.FirstChild != nil {
+		c := n.FirstChild
+		n.RemoveChild(c)
+		switch {
+		case c.Type == nethtml.CommentNode && (c.Data == "at" || c.Data == "to"):
+			now = c.Data == "at"
+		case now:
+			all = append(all, c)
+			if is(c, "tbody") && is(at, "table") && c.LastChild.Type == nethtml.CommentNode {
+				c.RemoveChild(c.LastChild)
+				now = false
+			}
+		default:
+			kept = strings.TrimPrefix(kept, dump(&nethtml.Node{FirstChild: c}))
 		}
 	}
-	if elements != strings.Count(markup, "<")-strings.Count(markup, "</")-strings.Count(markup, "<!") {
-		return nil
+	elements := 0
+	for _, top := range all {
+		for x := range (&nethtml.Node{FirstChild: top}).Descendants() {
+			if x.Type == nethtml.ElementNode && !(is(x, "tbody") && is(at, "table")) { // which may be made up
+				elements++
+			}
+		}
 	}
-	all := []*nethtml.Node{}
-	for n.FirstChild != nil {
-		all = append(all, n.FirstChild)
-		n.RemoveChild(n.FirstChild)
+	if now || kept != "" || elements != strings.Count(markup, "<")-strings.Count(markup, "</")-strings.Count(markup, "<!") {
+		return nil
 	}
 	return all
 }
@@ -237,7 +227,7 @@ func attributes(n *nethtml.Node) (s string) {
 // content returns what the edit puts at the end of the element.
 func content(at *nethtml.Node, e abi.Edit) []*nethtml.Node {
 	if e.Op == abi.OpHTML || e.B == "html" {
-		return parsed(at, e.A)
+		return parsed(at, e.A, e.Op != abi.OpPrepend && e.Op != abi.OpHTML)
 	}
 	return []*nethtml.Node{{Type: nethtml.TextNode, Data: e.A}}
 }
@@ -448,9 +438,6 @@ func TestOracle(t *testing.T) {
 			}
 		}
 	}
-	if testing.Short() {
-		return
-	}
 	// What hardly happened has not been compared.
 	for op := abi.OpText; op <= abi.OpFill; op++ {
 		if applied[op] < rounds/20 {
@@ -458,7 +445,7 @@ func TestOracle(t *testing.T) {
 		}
 	}
 	for m, n := range marks {
-		if n < rounds/1500+1 {
+		if n < rounds/100 {
 			t.Errorf("%q was in %d edits that were applied in %d rounds", m, n, rounds)
 		}
 	}
@@ -477,15 +464,8 @@ func oracleAgrees(t *testing.T, page string, edits []abi.Edit) (out string, rep 
 		if e.Op == abi.OpFill && rep.Applied[i] > 0 { // how the copies are spaced is a matter of taste
 			have, want = strings.Join(strings.Fields(have), ""), strings.Join(strings.Fields(want), "")
 		}
-		if e.Op == abi.OpFill && slices.Contains(rep.NotApplied, NotApplied{i, WhyAmbiguous}) { // a sample that is not balanced by itself
-			return got, rep, true
-		}
-	}
-	for _, e := range edits {
-		// A link put in ends one that the parser goes on with, by its list of active
-		// formatting elements (the adoption agency, WHATWG HTML 13.2.6.4.7).
-		if strings.Contains(e.A, "<a ") && strings.Contains(page, "<a") {
-			return got, rep, true
+		if e.Op == abi.OpFill && (slices.Contains(rep.NotApplied, NotApplied{i, WhyAmbiguous}) || slices.Contains(rep.NotApplied, NotApplied{i, WhyPattern})) {
+			return got, rep, true // a sample that is not balanced, or does not stay, or is not there
 		}
 	}
 	if have == want {
@@ -495,6 +475,21 @@ func oracleAgrees(t *testing.T, page string, edits []abi.Edit) (out string, rep 
 	for i < len(have) && i < len(want) && have[i] == want[i] {
 		i++
 	}
+	page, got = page[:min(len(page), 8000)], got[:min(len(got), 8000)]
+	if len(page) == 8000 {
+		page, got = "(long)", "(long)"
+	}
 	t.Errorf("edits %+v\npage %s\n\nout  %s\n\nhave ...%s\nwant ...%s\n%+v", edits, page, got, have[max(0, i-80):min(len(have), i+200)], want[max(0, i-80):min(len(want), i+200)], rep)
 	return got, rep, false
+}
+
+// The same with pages and edits that a fuzzer chooses.
+func FuzzOracle(f *testing.F) {
+	for i := range uint64(30) {
+		f.Add(i, i*7, uint16(i*100), uint8(i))
+	}
+	f.Fuzz(func(t *testing.T, seed, editSeed uint64, size uint16, edits uint8) {
+		page := randomPage(rand.New(rand.NewPCG(seed, 6)), 200+int(size)%4000)
+		oracleAgrees(t, page, randomEdits(rand.New(rand.NewPCG(editSeed, 6)), 1+int(edits)%6))
+	})
 }
