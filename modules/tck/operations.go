@@ -57,7 +57,7 @@ func operations() []operation {
 	for op := abi.OpBefore; op <= abi.OpReplace; op++ {
 		all = append(all, body(op, "text", "", arg("text", "xml")))
 	}
-	all = append(all, body(abi.OpRemove, "", ""), body(abi.OpUnwrap, "", ""), orders(body, arg), keeps(body, arg), body(abi.OpFill, "", ""))
+	all = append(all, body(abi.OpRemove, "", ""), body(abi.OpUnwrap, "", ""), orders(body, arg), keeps(body, arg), fills(body, arg))
 	return append(all, exchangeOperations(request, either)...)
 }
 
@@ -66,14 +66,19 @@ func orders(body func(abi.Op, string, string, ...attempt) operation, arg func(a,
 	o := body(abi.OpOrder, order, "",
 		arg("", ""), arg("by=luck", ""), arg("distance", ""), arg(order+"\nby=distance", ""), arg("by=attr", ""),
 		arg("by=distance\nlat=a\nlon=b", ""), arg("by=distance\nlat=a\nlon=b\nat=91,0", ""), arg("by=distance\nlat=a\nlon=b\nat=here", ""),
-		arg("by=distance\nlon=b\nat=1,1", ""), arg("by=attr\nattr=a\nas=date", ""), arg("by=attr\nattr=a\ndir=up", ""),
+		arg("by=distance\nlon=b\nat=1,1", ""), arg("by=attr\nattr=a\nas=luck", ""), arg("by=attr\nattr=a\ndir=up", ""),
+		arg("by=affinity", ""), arg("by=affinity\nweight.a=red", ""), arg("by=affinity\nweight.a=red:much", ""), arg("by=affinity\nweight.a b=red:1", ""),
+		arg("by=affinity\nweight.a=red:1\ndecay=0", ""), arg("by=affinity\nweight.a=red:1\ndecay=2", ""), arg("by=ids\nids=", ""),
 		arg(order, "unit=furlong"), arg(order, "items=["), arg(order, "items=a b"), arg(order, "show=p > b"), arg(order, "items"))
 	for _, ab := range [][2]string{
 		{"at=52.5,13.4\nlon=data-lon\nlat=data-lat\nby=distance\n", "unit=mi\nshow=.far\nitems=li.shop"},
 		{"by=attr\nattr=data-price", ""},
 		{"by=attr\nattr=data-price\nas=number\ndir=desc", ""},
 		{"by=attr\nattr=data-price\nas=text\ndir=asc", "items=li"},
+		{"by=attr\nattr=data-day\nas=date\ndir=desc", ""},
 		{"by=ids\nids=a b c", ""},
+		{"by=affinity\nweight.data-colour=black:3|brushed nickel:1.5\nweight.data-room=bath:1\ndecay=0.25", "items=li"},
+		{"by=affinity\nweight.data-colour=black:1", ""},
 	} {
 		o.good = append(o.good, abi.Edit{Op: abi.OpOrder, Target: "#t", A: ab[0], B: ab[1]})
 	}
@@ -84,9 +89,23 @@ func keeps(body func(abi.Op, string, string, ...attempt) operation, arg func(a, 
 	const place = "\nlat=a\nlon=b\nat=1.5,-1"
 	o := body(abi.OpKeep, "first=3", "",
 		arg("", ""), arg("first=0", ""), arg("first=-1", ""), arg("first=1.5", ""), arg("first=many", ""), arg("first=1\nfirst=2", ""),
-		arg("within=1", ""), arg("within=far"+place, ""), arg("first=1", "unit=furlong"), arg("last=1", ""))
-	for _, ab := range [][2]string{{"within=10" + place, ""}, {"within=2.5\nfirst=3" + place, "items=li\nshow=.far\nunit=km"}} {
+		arg("within=1", ""), arg("within=far"+place, ""), arg("first=1", "unit=furlong"), arg("last=1", ""),
+		arg("attr=a", ""), arg("attr=a b\nin=c", ""), arg("in=c", ""), arg("attr=a\nmin=few", ""), arg("attr=a\nmax=", ""), arg("attr=a\nfrom=p\nin=b", ""))
+	for _, ab := range [][2]string{
+		{"within=10" + place, ""}, {"within=2.5\nfirst=3" + place, "items=li\nshow=.far\nunit=km"},
+		{"attr=data-kind\nin=shop|cafe", ""}, {"attr=data-kind\nnot=bar\nfirst=5", ""}, {"attr=data-price\nmin=1\nmax=2.5", ""},
+		{"from=.price\nmax=20", ""}, {"from=a.kind@title\nin=shop", ""}, {"ids=a b", ""}, {"drop=c d\nfirst=2", "items=li"},
+	} {
 		o.good = append(o.good, abi.Edit{Op: abi.OpKeep, Target: "#t", A: ab[0], B: ab[1]})
+	}
+	return o
+}
+
+func fills(body func(abi.Op, string, string, ...attempt) operation, arg func(a, b string) attempt) operation {
+	o := body(abi.OpFill, "title=Black\nurl=/black", "",
+		arg("title", ""), arg("=Black", ""), arg("a b=c", ""), arg("title=a\ntitle=b", ""), arg("title=a", "html"))
+	for _, a := range []string{"", "title=a\n\ntitle=b\nurl=/b?x=y\n", "title="} {
+		o.good = append(o.good, abi.Edit{Op: abi.OpFill, Target: "#t", A: a})
 	}
 	return o
 }

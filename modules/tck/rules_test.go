@@ -7,8 +7,6 @@ import (
 	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 	"bespoke/modules/tck"
-
-	"github.com/andybalholm/cascadia"
 )
 
 // rules is what a small honest host decides about one run of a policy, and,
@@ -17,7 +15,7 @@ type rules struct {
 	phase    abi.Phase
 	manifest *abi.Manifest // nil: none
 	exchange tck.Exchange
-	all      bool // every operation is carried out, not only those of Bespoke
+	all      bool // event and why are carried out too, which Bespoke does not
 	wrong    defects
 }
 
@@ -100,21 +98,7 @@ func (r *rules) body(e abi.Edit) abi.Refusal {
 			return abi.RefusedRight
 		}
 	}
-	if !r.all {
-		return rewrite.Check(e)
-	}
-	if _, err := cascadia.ParseGroup(e.Target); err != nil {
-		return abi.RefusedTarget
-	}
-	switch {
-	case e.Op == abi.OpHTML, e.Op == abi.OpUnwrap, e.Op == abi.OpFill, placed && e.B == "html":
-		return abi.Accepted
-	case e.Op == abi.OpReplace && e.B == "":
-		return abi.Accepted
-	case e.Op == abi.OpReplace:
-		return abi.RefusedArgument
-	}
-	if r.wrong.attributesOpen && e.Op == abi.OpAttr {
+	if r.wrong.attributesOpen && e.Op == abi.OpAttr && rewrite.CheckSelector(e.Target) == nil {
 		return abi.Accepted
 	}
 	return rewrite.Check(e)
