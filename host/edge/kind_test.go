@@ -287,3 +287,16 @@ func TestReadsOfKinds(t *testing.T) {
 		}
 	}
 }
+
+// A dry exchange is of the type that it says.
+func TestDryKinds(t *testing.T) {
+	r := withPolicy(t, html(page), emitter([]abi.Edit{{Op: abi.OpText, Target: "/a", A: "x"}, {Op: abi.OpText, Target: "a", A: "y"}}))
+	for contentType, want := range map[string]string{
+		"application/json": `{"a":"x"}`, "text/xml": `{"a":1}`, "text/plain": `{"a":1}`, "": `{"a":1}` + privacyLink,
+	} {
+		got, err := r.edge.Dry(DryInput{Host: "shop.localhost", Page: []byte(`{"a":1}`), ContentType: contentType})
+		if err != nil || string(got.Body) != want {
+			t.Errorf("%q: %v, %s, want %s", contentType, err, got.Body, want)
+		}
+	}
+}

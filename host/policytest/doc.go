@@ -30,7 +30,8 @@
 //	2026-01-05T08:30:00Z
 //	zone: Europe/Berlin               the site's
 //	-- page --
-//	<p id="greeting"></p>             what the origin sends
+//	<p id="greeting"></p>             what the origin sends; HTML, or of the type
+//	                                  in "-- page application/json --"
 //	-- edits --
 //	text #greeting "Guten Tag, Jane"  what the policy is to emit, in order
 //	-- want --

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"mime"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -44,6 +45,7 @@ type Exchange struct {
 	Preferences    profile.Preferences
 	Now            time.Time
 	Page           []byte
+	ContentType    string // of Page; "": HTML in UTF-8
 }
 
 // Names of sections.
@@ -70,6 +72,12 @@ func Parse(name string, data []byte) (*Fixture, error) {
 	var decision *section
 	for _, file := range f.archive.Files {
 		s := section{name: file.Name, line: f.lines[file.Name], text: string(file.Data)}
+		if contentType, typed := strings.CutPrefix(s.name, sectionPage+" "); typed {
+			if _, _, err := mime.ParseMediaType(contentType); err != nil {
+				return nil, f.errorf(s.line, "page: %q is no type: %w", contentType, err)
+			}
+			s.name, f.ContentType = sectionPage, contentType
+		}
 		do, ok := read[s.name]
 		if !ok {
 			return nil, f.errorf(s.line, "there is no section %q; there are request, place, decision, preferences, with, time, page, edits and want", s.name)

@@ -203,3 +203,24 @@ func FuzzSurvey(f *testing.F) {
 		}
 	})
 }
+
+// A page says of what type it is, once.
+func TestTypeOfPage(t *testing.T) {
+	for marker, want := range map[string]string{
+		"-- page --": "", "-- page application/json --": "application/json", "-- page text/html; charset=iso-8859-1 --": "text/html; charset=iso-8859-1",
+	} {
+		f, err := Parse("f.txtar", []byte(strings.Replace(whole, "-- page --", marker, 1)))
+		if err != nil || f.ContentType != want || string(f.Page) != "<p>x</p>\n" {
+			t.Errorf("%s: %v, %+v", marker, err, f)
+		}
+	}
+	for name, text := range map[string]string{
+		"is no type":   strings.Replace(whole, "-- page --", "-- page of mine --", 1),
+		"stands twice": whole + "-- page application/json --\n{}\n",
+		"no section":   strings.Replace(whole, "-- page --", "-- pagetext/xml --", 1),
+	} {
+		if _, err := Parse("f.txtar", []byte(text)); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

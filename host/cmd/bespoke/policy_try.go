@@ -257,7 +257,7 @@ func (t *trial) exchange(f *policytest.Fixture, module string) (edge.DryResult, 
 	}
 	return e.Dry(edge.DryInput{
 		Method: f.Method, Host: policytest.Host, Target: f.Target, Header: header, GPC: f.GPC,
-		Place: place, Choice: f.Choice, Preferences: f.Preferences, Page: f.Page,
+		Place: place, Choice: f.Choice, Preferences: f.Preferences, Page: f.Page, ContentType: f.ContentType,
 	})
 }
 
