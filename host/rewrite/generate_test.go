@@ -376,7 +376,7 @@ func (g *pageWriter) order() string {
 	if g.IntN(4) == 0 {
 		return "by=affinity\nweight.data-tag=" + g.one("red:1|blue:0.5", "green:2|red:-1|blue:2", "a|b:1:3") + g.one("", "\nweight.data-n=3:5|4:0.25|1:-2", "\nweight.class=c1:1") + g.one("", "\ndecay=0.9", "\ndecay=1")
 	}
-	return g.one("by=distance"+place, "by=attr\nattr=data-n\nas=number", "by=attr\nattr=data-n\nas=number\ndir=desc", "by=attr\nattr=title\ndir=desc", "by=ids\nids=n4 n2 n9",
+	return g.one("by=distance"+place, "by=distance"+place, "by=distance"+place, "by=attr\nattr=data-n\nas=number", "by=attr\nattr=data-n\nas=number\ndir=desc", "by=attr\nattr=title\ndir=desc", "by=ids\nids=n4 n2 n9",
 		"by=attr\nattr=data-d\nas=date", "by=attr\nas=text\nfrom="+g.one("b", "b@data-n", "span@title", ".c1", "td", "[data-n]@data-n"))
 }
 
@@ -398,5 +398,5 @@ func (g *pageWriter) keep() string {
 
 func (g *pageWriter) how() string {
 	s := g.one("", "", "items=.c1\n", "items=li\n")
-	return s + g.one("", "", "show=b", "show=.c2", "show=span\nunit=mi", "show=i")
+	return s + g.one("", "show=b", "show=.c2", "show=span\nunit=mi", "show=*", "show=*\nunit=mi")
 }

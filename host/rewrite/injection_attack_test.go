@@ -230,7 +230,7 @@ func TestTraps(t *testing.T) {
 			changed++
 		}
 	}
-	if changed < rounds/4 {
+	if changed < rounds/6 {
 		t.Errorf("%d of %d pages were edited", changed, rounds)
 	}
 }

@@ -52,9 +52,11 @@ func (o *oracle) fill(n *nethtml.Node, e abi.Edit) {
 			tail = i
 		}
 	}
-	sample := o.resolve(kids[from])
+	var sample []*nethtml.Node // what stands beside it is no part of it, and goes
+	if o.instead[kids[from]] == nil {
+		sample = o.itself(kids[from])
+	}
 	if template(kids[from]) {
-		sample = sample[slices.IndexFunc(sample, func(x *nethtml.Node) bool { return is(x, "template") }):]
 		all := []*nethtml.Node{}
 		for c := sample[0].FirstChild; c != nil; c = c.NextSibling {
 			all = append(all, c)
