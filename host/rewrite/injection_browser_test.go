@@ -229,7 +229,6 @@ func TestInjectionVisited(t *testing.T) {
 		{"text/html", "<meta charset=koi8-r><title>a</title><svg>", `<text id=t%d title=a>b</text>`, "</svg>", HTML},
 		{"text/html", "<title>a</title><select>", `<option id=t%d title=a>b`, "</select>", HTML},
 		{"application/xhtml+xml", `<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><head><title>a</title></head><body>`, `<p id="t%d" title="a">b</p>`, "</body></html>", XML},
-		{"application/xml", `<?xml version="1.0" encoding="windows-1251"?><a>`, `<b id="t%d" title='a'>c</b>`, "</a>", XML},
 		{"image/svg+xml", `<svg xmlns="http://www.w3.org/2000/svg">`, `<text id="t%d" title="a">b</text>`, "</svg>", XML},
 	} {
 		page := x.head
@@ -266,6 +265,9 @@ func TestInjectionVisited(t *testing.T) {
 			continue
 		}
 		for i, v := range values {
+			if x.syntax == XML {
+				v = xmlText(v)
+			}
 			if have.Texts[i] != v && (opt.Charset == UTF8 || !controls(v)) {
 				t.Errorf("%s (read as %s): the text %q became %q", x.contentType, have.Charset, v, have.Texts[i])
 			}

@@ -99,13 +99,19 @@ function visit(address) {
   return new Promise(done => {
     const f = document.createElement('iframe')
     hits = 0
-    f.onload = () => setTimeout(() => {
-      const doc = f.contentDocument
-      const texts = []
-      for (let i = 0, e; (e = doc.getElementById('t' + i)); i++) texts.push(e.textContent)
-      done({Shape: shape(doc), Texts: texts, Hits: hits, Charset: doc.characterSet})
+    const end = () => {
+      try {
+        const doc = f.contentDocument
+        const texts = []
+        for (let i = 0, e; (e = doc.getElementById('t' + i)); i++) texts.push(e.textContent)
+        done({Shape: shape(doc), Texts: texts, Hits: hits, Charset: doc.characterSet})
+      } catch (e) {
+        done({Shape: 'cannot be looked at: ' + e, Texts: [], Hits: hits, Charset: ''})
+      }
       f.remove()
-    }, 150)
+    }
+    f.onload = () => setTimeout(end, 150)
+    setTimeout(end, 20000)
     f.src = address
     document.body.append(f)
   })
