@@ -35,6 +35,8 @@ type body struct {
 	late error
 
 	rw      *rewrite.Rewriter
+	sink    io.Writer // what rw writes to
+	after   []byte    // what follows the page, where rw does not add it
 	json    rewrite.JSONRewriter
 	gather  gather
 	started bool // rw has begun
@@ -240,7 +242,7 @@ func (plainEncoder) Close() error { return nil }
 
 // begin readies the rewriter.
 func (b *body) begin(sink io.Writer) {
-	b.started = true
+	b.started, b.sink = true, sink
 	if b.rw == nil {
 		b.rw = rewrite.New(b.plan, sink)
 	} else {
@@ -313,8 +315,17 @@ func (b *body) flush() error {
 	return nil
 }
 
+// endPage ends the page before the encoder.
+func (b *body) endPage() error {
+	if err := b.rw.Close(); err != nil || len(b.after) == 0 {
+		return err
+	}
+	_, err := b.sink.Write(b.after)
+	return err
+}
+
 func (b *body) finish() error {
-	if err := b.rw.Close(); err != nil {
+	if err := b.endPage(); err != nil {
 		return err
 	}
 	switch b.to {
@@ -341,13 +352,13 @@ func (b *body) report() (r rewrite.Report) {
 func (b *body) open(origin io.Reader, coded coding, limit int) {
 	b.origin, b.from, b.to, b.left = origin, coded, coded, limit
 	b.err, b.late, b.head = nil, nil, b.head[:0]
-	b.started, b.edited = false, false
+	b.started, b.edited, b.after = false, false, nil
 	b.out.Reset()
 }
 
 // close gives b back to the pool. Large buffers are left to the collector.
 func (b *body) close() {
-	b.origin, b.src, b.plan = nil, nil, nil
+	b.origin, b.src, b.plan, b.sink, b.after = nil, nil, nil, nil, nil
 	b.gather.page, b.gather.to = nil, nil
 	if cap(b.gather.made) > wholeBody {
 		b.gather.made = nil

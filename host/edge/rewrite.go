@@ -104,14 +104,12 @@ func (x *exchange) inOne() {
 		b.gather.open(b.head, &x.parcel)
 		b.begin(&b.gather)
 		b.rw.Write(b.head)
-		b.rw.Close()
+		b.endPage() // memory takes all
 		b.gather.end()
 	} else {
 		b.begin(b.encoder())
 		b.rw.Write(b.head)
-		if err := b.finish(); err != nil { // memory takes all
-			b.err = err
-		}
+		b.finish()
 		x.parcel.add(b.out.Bytes())
 	}
 	x.parcel.send(x)
@@ -173,15 +171,17 @@ func (x *exchange) plan(edits []abi.Edit) *rewrite.Plan {
 	if x.kind == htmlKind {
 		opt.Tail = x.tail()
 	}
+	if len(edits) == 0 { // nothing to look for
+		x.body.after = opt.Tail
+		return x.edge.idle
+	}
 	for _, policy := range x.in.Header.PeekAll("Content-Security-Policy") {
 		opt.CSP = append(opt.CSP, string(policy))
 	}
 	plan, err := x.tenant.compiler.Compile(edits, opt)
 	if err != nil {
 		x.planRefused(err)
-		plan, err = x.tenant.compiler.Compile(nil, opt)
-	}
-	if err != nil {
+		x.body.after = opt.Tail
 		return x.edge.idle
 	}
 	return plan
