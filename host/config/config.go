@@ -91,8 +91,8 @@ type Tenant struct {
 	Origin       *url.URL       // http or https; scheme and host only
 	PreserveHost bool           // send the visitor's Host to the origin, not the origin's own
 	Zone         *time.Location // for the keys time.*; UTC by default
-	DNT          bool           // honour the header DNT
-	Routes       []Route        // the first that matches wins; none: everything is passed through
+	Consent      Consent
+	Routes       []Route // the first that matches wins; none: everything is passed through
 }
 
 // A Route says which policies run on which paths.

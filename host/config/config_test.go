@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"bespoke/host/consent"
 	"bespoke/modules/abi"
 
 	"github.com/rogpeppe/go-internal/txtar"
@@ -67,7 +69,11 @@ func show(c *Config) string {
 		c.Listen, c.Admin, c.State, c.Geo, c.TrustedProxies, c.Limits)
 	for _, t := range c.Tenants {
 		fmt.Fprintf(&b, "tenant %s hosts %v origin %s preserve %v zone %s dnt %v\n",
-			t.Name, t.Hosts, t.Origin, t.PreserveHost, t.Zone, t.DNT)
+			t.Name, t.Hosts, t.Origin, t.PreserveHost, t.Zone, t.Consent.DNT)
+		plain := Consent{DNT: t.Consent.DNT, Cookies: consent.DefaultCookieNames()}
+		if !reflect.DeepEqual(t.Consent, plain) {
+			fmt.Fprintf(&b, "  consent %+v\n", t.Consent)
+		}
 		for _, r := range t.Routes {
 			fmt.Fprintf(&b, "  route %s\n", r.Path)
 			for _, u := range r.Policies {

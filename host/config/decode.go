@@ -9,6 +9,7 @@ import (
 	"time"
 	_ "time/tzdata" // whether a zone is known must not depend on the machine
 
+	"bespoke/host/consent"
 	"bespoke/modules/abi"
 )
 
@@ -187,7 +188,7 @@ func (d *decoder) config(n *node) *Config {
 var tenantName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 
 func (d *decoder) tenant(n *node) Tenant {
-	t := Tenant{Zone: time.UTC}
+	t := Tenant{Zone: time.UTC, Consent: Consent{Cookies: consent.DefaultCookieNames()}}
 	d.mapping(n, "a tenant", []field{
 		{"name", true, func(n *node) { t.Name = d.tenantName(n) }},
 		{"hosts", true, func(n *node) {
@@ -203,7 +204,9 @@ func (d *decoder) tenant(n *node) Tenant {
 		{"origin", true, func(n *node) { t.Origin = d.origin(n) }},
 		{"preserve_host", false, func(n *node) { t.PreserveHost = d.boolean(n, "preserve_host") }},
 		{"zone", false, func(n *node) { t.Zone = d.zone(n) }},
-		{"dnt", false, func(n *node) { t.DNT = d.boolean(n, "dnt") }},
+		// Short for consent: {dnt: honour}; where either says so, it is honoured.
+		{"dnt", false, func(n *node) { t.Consent.DNT = d.boolean(n, "dnt") || t.Consent.DNT }},
+		{"consent", false, func(n *node) { d.consent(n, &t.Consent) }},
 		{"routes", false, func(n *node) { t.Routes = d.routes(n) }},
 	})
 	return t
