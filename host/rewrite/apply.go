@@ -129,7 +129,7 @@ func (r *Rewriter) edit(b []byte, t *tag) {
 	}
 	switch {
 	case sum.replace >= 0:
-		r.put(r.plan.edits[sum.replace].content)
+		r.putText(r.plan.edits[sum.replace].content)
 		r.applied[sum.replace]++
 		if sum.after {
 			r.insertBack(abi.OpAfter)
@@ -314,7 +314,7 @@ func (r *Rewriter) startContent(t *tag, sum summary, p pending) {
 			r.put(e.json)
 		} else {
 			r.newline(t, sum.text)
-			r.put(e.content)
+			r.putText(e.content)
 		}
 		r.muted, r.muteDepth = true, t.n
 		p.mute, p.muted = muteInner, sum.text
@@ -363,7 +363,7 @@ var newline = []byte{'\n'}
 func (r *Rewriter) insert(op abi.Op) {
 	for _, h := range r.hits {
 		if r.plan.edits[h].op == op {
-			r.put(r.plan.edits[h].content)
+			r.putText(r.plan.edits[h].content)
 			r.applied[h]++
 		}
 	}
@@ -373,7 +373,7 @@ func (r *Rewriter) insert(op abi.Op) {
 func (r *Rewriter) insertBack(op abi.Op) {
 	for i := len(r.hits) - 1; i >= 0; i-- {
 		if h := r.hits[i]; r.plan.edits[h].op == op {
-			r.put(r.plan.edits[h].content)
+			r.putText(r.plan.edits[h].content)
 			r.applied[h]++
 		}
 	}

@@ -96,29 +96,33 @@ func (r *Rewriter) fillFrame(f *frame) Reason {
 		pos = all[i].end
 		switch {
 		case all[i].template:
-			out = append(append(out, gap...), r.buf[all[i].start:all[i].end]...)
+			out = appendJoined(appendJoined(out, gap), r.buf[all[i].start:all[i].end])
 		case next < len(items):
-			out = r.pattern.append(append(out, gap...), &items[next], r.plan.charset)
-			out = append(out, closing...)
+			out = r.appendItem(appendJoined(out, gap), &items[next], closing)
 			next++
 		default:
 			if word, _ := cutToken(gap); len(word) > 0 {
-				out = append(out, gap...)
+				out = appendJoined(out, gap)
 			}
 		}
 		if i == tail {
 			space := spaceBefore(r.buf[f.start:all[i].start])
 			for ; next < len(items); next++ {
-				out = r.pattern.append(append(out, space...), &items[next], r.plan.charset)
-				out = append(out, closing...)
+				out = r.appendItem(append(out, space...), &items[next], closing)
 			}
 		}
 		if len(out) > r.plan.maxBuffer {
 			return WhyBuffer
 		}
 	}
-	r.replaceList(f, append(out, r.buf[pos:]...))
+	r.replaceList(f, appendJoined(out, r.buf[pos:]))
 	return 0
+}
+
+func (r *Rewriter) appendItem(out []byte, it *item, closing []byte) []byte {
+	n := len(out)
+	out = r.pattern.append(out, it, r.plan.charset)
+	return append(joinAt(out, n), closing...)
 }
 
 // sample returns the markup that the child stands for: the content of a template, or all of another.

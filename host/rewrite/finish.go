@@ -79,16 +79,16 @@ func (r *Rewriter) endElement(b []byte, i, s, end, open int) int {
 		return min(open, i)
 	}
 	r.appendContent(b, i, s, &open, p, held)
-	if p.show >= 0 {
-		r.flush(b, s)
-		if p.show >= 0 {
-			r.children[p.show].showEnd = len(r.buf)
-		}
-	}
 	if p.frame {
 		r.flush(b, s)
 		if p.frame {
 			r.finishFrame()
+		}
+	}
+	if p.show >= 0 { // after what is a list itself has its length
+		r.flush(b, s)
+		if p.show >= 0 {
+			r.children[p.show].showEnd = len(r.buf)
 		}
 	}
 	if p.unwrap && r.codes > 0 {
@@ -132,7 +132,7 @@ func (r *Rewriter) appendContent(b []byte, i, s int, open *int, p *pending, held
 			}
 			r.flush(b, s)
 			*open = r.writeEnds(*open, i+1)
-			r.put(e.content)
+			r.putText(e.content)
 			r.applied[h]++
 		}
 	}
@@ -153,7 +153,7 @@ func (r *Rewriter) afterContent(b []byte, i, end int, open *int, held []int32) {
 				r.writeEnd(i)
 				*open = i
 			}
-			r.put(e.content)
+			r.putText(e.content)
 			r.applied[held[x]]++
 		}
 	}

@@ -251,6 +251,7 @@ func (r *Rewriter) finishFrame() {
 		}
 	}
 	r.children = r.children[:f.from]
+	r.seam, r.ended = true, ending(endsWhole, r.buf)
 	if len(r.frames) == 0 {
 		r.emit(r.buf)
 		r.buf, r.values = r.buf[:0], r.values[:0]
@@ -324,18 +325,18 @@ func (r *Rewriter) rebuild(f *frame, moved bool) {
 		pos = all[i].end
 		if at < 0 {
 			if word, _ := cutToken(gap); len(word) > 0 {
-				out = append(out, gap...)
+				out = appendJoined(out, gap)
 			}
 			continue
 		}
-		out = append(out, gap...)
+		out = appendJoined(out, gap)
 		c := &all[at]
 		if c.show >= 0 {
-			out = append(out, r.buf[c.start:c.show]...)
+			out = appendJoined(out, r.buf[c.start:c.show])
 			out = f.show.appendDistance(out, c.away)
 			out = append(out, r.buf[c.showEnd:c.end]...)
 		} else {
-			out = append(out, r.buf[c.start:c.end]...)
+			out = appendJoined(out, r.buf[c.start:c.end])
 		}
 		if moved && c.name < c.nameEnd {
 			// What comes after it now need not be what ended it.
@@ -344,7 +345,7 @@ func (r *Rewriter) rebuild(f *frame, moved bool) {
 			out = append(out, '>')
 		}
 	}
-	r.replaceList(f, append(out, r.buf[pos:]...))
+	r.replaceList(f, appendJoined(out, r.buf[pos:]))
 }
 
 // replaceList puts out, which is the scratch, in the place of the list.

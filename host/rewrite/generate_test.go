@@ -89,7 +89,7 @@ func (g *pageWriter) element(name string, inside func()) {
 }
 
 func (g *pageWriter) text() {
-	g.put(g.one("word ", "{{v}}", "a &lt; b ", "1 < 2 ", "&amp;", "x", " ", "\n", "é ", "</>", "<!-- a <b> -- > -->", "<!-->", "<?php x>", "<!bogus>"))
+	g.put(g.one("word ", "{{v}}", "a &lt; b ", "1 < 2 ", "&amp;", "x", " ", "\n", "é ", "</>", "<!-- a <b> -- > -->", "<!-->", "<?php x>", "<!bogus>", "&no", "&#66", "6x", "t;"))
 }
 
 func (g *pageWriter) inline() {
@@ -98,8 +98,10 @@ func (g *pageWriter) inline() {
 		case k < 6 || g.deep > 8:
 			g.text()
 		case k < 9:
+			g.put(g.one("", "", "", "<")) // which is text
 			g.element(g.one("b", "i", "em", "span", "SPAN", "small", "x-y", "custom-element"), g.inline)
 		case k == 9:
+			g.put(g.one("", "", "", "<"))
 			g.open(g.one("br", "img", "input"))
 		case k == 10:
 			g.element("svg", func() {

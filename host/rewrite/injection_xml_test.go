@@ -103,3 +103,54 @@ func TestInjectionXML(t *testing.T) {
 		}
 	}
 }
+
+// In XML a prefix may stand before every name that counts.
+func TestAttacksXML(t *testing.T) {
+	const xhtml, svg = `xmlns:h="http://www.w3.org/1999/xhtml"`, `xmlns="http://www.w3.org/2000/svg" xmlns:l="http://www.w3.org/1999/xlink"`
+	for _, a := range []attack{
+		{`<svg ` + svg + `><a id="x" l:href="/"/></svg>`, edit(abi.OpAttr, "#x", "l:href", "javascript:__hit()")},
+		{`<svg ` + svg + `><a id="x" l:href="/"/></svg>`, edit(abi.OpAttr, "#x", "l:HREF", "javascript:__hit()")},
+		{`<svg ` + svg + `><script id="x"/></svg>`, edit(abi.OpAttr, "#x", "href", "/y")},
+		{`<svg ` + svg + `><script id="x">a</script></svg>`, edit(abi.OpText, "#x", "__hit()")},
+		{`<svg ` + svg + `><script><g id="x"/></script></svg>`, edit(abi.OpBefore, "#x", "__hit()")},
+		{`<svg ` + svg + `><g id="x"/></svg>`, edit(abi.OpBefore, "#x", `<script>__hit()</script>`, "html")},
+		{`<svg ` + svg + `><g id="x"/></svg>`, edit(abi.OpBefore, "#x", `<a l:href="javascript:__hit()">a</a>`, "html")},
+		{`<svg ` + svg + `><g id="x"/></svg>`, edit(abi.OpBefore, "#x", `<a xmlns:q="http://www.w3.org/1999/xlink" q:href="javascript:__hit()">a</a>`, "html")},
+		{`<svg ` + svg + `><g id="x"/></svg>`, edit(abi.OpBefore, "#x", `<q:script xmlns:q="http://www.w3.org/2000/svg">__hit()</q:script>`, "html")},
+		{`<svg ` + svg + `><a id="x"><set attributeName="href" to="/"/></a></svg>`, edit(abi.OpAttr, "set", "to", "javascript:__hit()")},
+		{`<svg ` + svg + `><a id="x"><set attributeName="fill" to="/"/></a></svg>`, edit(abi.OpAttr, "set", "attributeName", "href")},
+		{`<svg ` + svg + `><g id="x"/></svg>`, edit(abi.OpAttr, "#x", "onload", "__hit()")},
+		{`<svg ` + svg + `><g id="x"/></svg>`, edit(abi.OpAttr, "#x", "ONLOAD", "__hit()")},
+		{`<svg ` + svg + ` id="x"><a l:href="{{v}}"/></svg>`, edit(abi.OpFill, "#x", "v=javascript:__hit()")},
+		{`<svg ` + svg + ` id="x"><g><script>{{v}}</script></g></svg>`, edit(abi.OpFill, "#x", "v=__hit()")},
+		{`<svg ` + svg + ` id="x"><g onclick="{{v}}"/></svg>`, edit(abi.OpFill, "#x", "v=__hit()")},
+		{`<h:html ` + xhtml + `><h:script id="x">a</h:script></h:html>`, edit(abi.OpText, "#x", "__hit()")},
+		{`<h:html ` + xhtml + `><h:script id="x">a</h:script></h:html>`, edit(abi.OpAttr, "#x", "src", "/y")},
+		{`<h:html ` + xhtml + `><h:base id="x"/></h:html>`, edit(abi.OpAttr, "#x", "href", "/y")},
+		{`<h:html ` + xhtml + `><h:meta http-equiv="refresh" id="x"/></h:html>`, edit(abi.OpAttr, "#x", "content", "0;url=/y")},
+		{`<h:html ` + xhtml + `><h:meta http-equiv="content-security-policy" content="a" id="x"/></h:html>`, edit(abi.OpRemove, "#x")},
+		{`<h:html ` + xhtml + `><h:link rel="stylesheet" id="x"/></h:html>`, edit(abi.OpAttr, "#x", "href", "/y")},
+		{`<h:html ` + xhtml + `><h:object id="x"/></h:html>`, edit(abi.OpAttr, "#x", "data", "/y")},
+		{`<h:html ` + xhtml + `><h:iframe id="x"/></h:html>`, edit(abi.OpAttr, "#x", "srcdoc", "y")},
+		{`<h:html ` + xhtml + `><h:iframe sandbox="" id="x"/></h:html>`, edit(abi.OpUnsetAttr, "#x", "sandbox")},
+		{`<h:html ` + xhtml + `><h:style id="x">a</h:style></h:html>`, edit(abi.OpText, "#x", "*{}")},
+		{`<h:html ` + xhtml + `><h:p id="x"/></h:html>`, edit(abi.OpAttr, "#x", "style", "a")},
+		{`<h:html ` + xhtml + `><h:p id="x"/></h:html>`, edit(abi.OpAttr, "#x", "xmlns", "a")},
+		{`<h:html ` + xhtml + `><h:p id="x"/></h:html>`, edit(abi.OpUnsetAttr, "html", "xmlns:h")},
+	} {
+		if a.edit.Op == abi.OpAttr || a.edit.Op == abi.OpUnsetAttr { // that the target is there, a harmless edit tells
+			if out, _ := rewriteAt(t, compile(t, Options{Syntax: XML}, edit(abi.OpAttr, a.edit.Target, "title", "T")), a.page); out == a.page && a.edit.Target != "html" {
+				t.Errorf("no %s in %s", a.edit.Target, a.page)
+			}
+		}
+		p, err := Compile([]abi.Edit{a.edit}, Options{Syntax: XML, Charset: UTF8})
+		if err != nil {
+			continue
+		}
+		out, _ := rewriteAt(t, p, a.page)
+		fillSafe := a.edit.Op == abi.OpFill && !strings.Contains(out, "__hit") && !strings.Contains(out, "javascript")
+		if out != a.page && !fillSafe {
+			t.Errorf("%v on %s\ngives %s", a.edit, a.page, out)
+		}
+	}
+}

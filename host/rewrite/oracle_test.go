@@ -449,7 +449,7 @@ func TestOracle(t *testing.T) {
 		}
 	}
 	for m, n := range marks {
-		if n < rounds/1000+1 {
+		if n < rounds/2000+1 {
 			t.Errorf("%q was in %d edits that were applied in %d rounds", m, n, rounds)
 		}
 	}

@@ -70,12 +70,15 @@ const (
 
 // append appends one copy of the pattern to dst, with the item's values in the slots.
 func (p *pattern) append(dst []byte, it *item, cs Charset) []byte {
-	mark := 0
+	mark, seam := 0, false
 	for i := 0; i < len(p.parts); i++ {
-		t := &p.parts[i]
+		t, n := &p.parts[i], len(dst)
 		switch t.kind {
 		case partText:
 			dst = append(dst, p.text[t.from:t.to]...)
+			if seam {
+				dst, seam = joinAt(dst, n), false
+			}
 			continue
 		case partMark:
 			mark = len(dst)
@@ -90,12 +93,12 @@ func (p *pattern) append(dst []byte, it *item, cs Charset) []byte {
 		switch t.kind {
 		case partIf, partHas:
 			if !ok || v == "" && t.kind == partIf {
-				i = int(t.next) - 1
+				i, seam = int(t.next)-1, true
 			}
 		case slotText, slotQuoted, slotTwice:
-			dst = appendSlot(dst, v, t.kind, p.lex.xml, cs)
+			dst, seam = joinAt(appendSlot(dst, v, t.kind, p.lex.xml, cs), n), true
 		case slotPart:
-			dst = appendComponent(dst, v)
+			dst, seam = joinAt(appendComponent(dst, v), n), true
 		case slotJSON:
 			dst = appendJSONText(dst, v)
 		case slotValue:

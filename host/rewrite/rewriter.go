@@ -40,7 +40,10 @@ type Rewriter struct {
 	tagState int    // where in the tag it ends
 	hold     int    // in run: where what has to wait begins, or -1
 	waitTag  bool   // in run: it is a tag
-	e        int    // in run: everything before this index has gone out
+	e        int    // in run: everything before this index has gone out, or is left out
+	gone     int    // in run: where the last piece that went out ended
+	seam     bool   // what goes out next does not follow what stood before it in the page
+	ended    uint8  // how the output ends
 	sub      int    // state within a comment, CDATA section or script
 	dashes   int    // hyphens just before, in an escaped script
 	raw      uint64 // the element whose end tag ends raw text
@@ -70,6 +73,7 @@ func (r *Rewriter) Reset(p *Plan, w io.Writer) {
 	r.plan, r.w, r.err = p, w, nil
 	r.out, r.carry = r.out[:0], r.carry[:0]
 	r.carryTag = false
+	r.seam, r.ended = false, endsWhole
 	r.mode, r.sub, r.dashes, r.raw = inData, 0, 0, 0
 	r.initial, r.quirks = true, true
 	r.tree.reset()
@@ -124,7 +128,7 @@ func (r *Rewriter) Close() error {
 	r.endAhead()
 	clean := r.mode == inData && len(r.carry) == 0
 	hidden := r.hidesTail()
-	r.e = 0
+	r.e, r.gone = 0, 0
 	if clean {
 		r.popTo(nil, 0, 0, false, false)
 	} else if r.mode != inPass {
@@ -132,7 +136,7 @@ func (r *Rewriter) Close() error {
 		r.dropPending(WhyUnfinished)
 	}
 	if !r.muted {
-		r.put(r.carry)
+		r.send(r.carry)
 	}
 	r.carry = r.carry[:0]
 	if tail := r.plan.tail; len(tail) > 0 {
@@ -140,7 +144,7 @@ func (r *Rewriter) Close() error {
 		case r.stopped != 0:
 			r.tailWhy = WhyStopped
 		case r.plan.idle, r.done, clean && !hidden:
-			r.emit(tail)
+			r.emit(r.join(tail))
 		case clean:
 			r.tailWhy = WhyPlace
 		default:
@@ -191,10 +195,10 @@ func (r *Rewriter) keep(rest []byte) {
 
 func (r *Rewriter) checkTag() {
 	if len(r.carry) > r.plan.maxTag {
-		r.e = 0
+		r.e, r.gone = 0, 0
 		r.stop(r.carry, 0, WhyTag)
 		if !r.muted {
-			r.put(r.carry)
+			r.send(r.carry)
 		}
 		r.carry = r.carry[:0]
 		r.carryTag = false
@@ -206,12 +210,18 @@ func (r *Rewriter) flush(b []byte, to int) {
 	if r.muted || to <= r.e {
 		return
 	}
-	r.put(b[r.e:to])
-	r.e = to
+	x := b[r.e:to]
+	if r.seam || r.e != r.gone {
+		x = r.join(x)
+		r.seam = false
+	}
+	r.send(x)
+	r.ended = ending(r.ended, x)
+	r.e, r.gone = to, to
 }
 
-// put adds to the element that is being kept back, or to the output.
-func (r *Rewriter) put(x []byte) {
+// send adds to the element that is being kept back, or to the output.
+func (r *Rewriter) send(x []byte) {
 	if len(r.frames) > 0 {
 		if len(r.buf)+len(x) <= r.plan.maxBuffer {
 			r.buf = append(r.buf, x...)

@@ -9,7 +9,7 @@ import (
 // run takes b up to its end, or to where something begins that b does not
 // finish, and returns that index.
 func (r *Rewriter) run(b []byte) int {
-	r.e, r.hold = 0, -1
+	r.e, r.gone, r.hold = 0, 0, -1
 	r.swift = r.maySwift()
 	for i := 0; i < len(b) && r.hold < 0; {
 		switch r.mode {
@@ -57,6 +57,7 @@ func (r *Rewriter) run(b []byte) int {
 		end = r.hold
 	}
 	r.flush(b, end)
+	r.seam = r.seam || r.muted || r.e != r.gone
 	return end
 }
 
