@@ -108,7 +108,7 @@ func (r *Rewriter) endElement(b []byte, i, s, end, open int) int {
 			r.children[p.child].close = len(r.buf)
 		}
 	}
-	r.afterContent(b, i, end, &open, held)
+	r.afterContent(b, i, s, end, &open, held)
 	if p.child >= 0 {
 		r.flush(b, end)
 		if p.child >= 0 {
@@ -126,7 +126,7 @@ func (r *Rewriter) appendContent(b []byte, i, s int, open *int, p *pending, held
 	}
 	for _, h := range held {
 		if e := r.plan.edits[h]; e.op == abi.OpAppend {
-			if why := r.ends(e, i+1, *open); why != 0 { // what came in the element decides, too
+			if why := r.ends(e, i+1, *open, -1); why != 0 { // what came in the element decides, too
 				r.not(h, why)
 				continue
 			}
@@ -140,10 +140,14 @@ func (r *Rewriter) appendContent(b []byte, i, s int, open *int, p *pending, held
 
 // afterContent writes what after edits add behind element i, the last first:
 // each goes next to the element.
-func (r *Rewriter) afterContent(b []byte, i, end int, open *int, held []int32) {
+func (r *Rewriter) afterContent(b []byte, i, s, end int, open *int, held []int32) {
+	ended := -1
+	if s < end {
+		ended = i // by its own end tag
+	}
 	for x := len(held) - 1; x >= 0; x-- {
 		if e := r.plan.edits[held[x]]; e.op == abi.OpAfter {
-			if why := r.ends(e, i, *open); why != 0 {
+			if why := r.ends(e, i, *open, ended); why != 0 {
 				r.not(held[x], why)
 				continue
 			}
@@ -162,13 +166,13 @@ func (r *Rewriter) afterContent(b []byte, i, end int, open *int, held []int32) {
 // ends tells why the edit's content cannot go out where the first n elements
 // stay open and the others end, those up to open by tags of ours, or 0. Such a
 // tag would run a script of SVG that the page's own tags only end.
-func (r *Rewriter) ends(e *prepared, n, open int) Reason {
+func (r *Rewriter) ends(e *prepared, n, open, ended int) Reason {
 	for i := n; i < open && r.codes > 0; i++ {
 		if r.stack[i].flags&fCode != 0 {
 			return WhyAmbiguous
 		}
 	}
-	if e.markup && !r.stays(e, n, nil) {
+	if e.markup && !r.stays(e, n, ended, nil) {
 		return WhyPlace
 	}
 	return 0
@@ -186,6 +190,9 @@ func (r *Rewriter) endPending(at int) {
 
 // makeGhost ends element i at b[s:end] while elements within it stay open.
 func (r *Rewriter) makeGhost(b []byte, i, s, end int) {
+	if r.trial != nil && i < r.trial.base {
+		r.trial.bad = true
+	}
 	if len(r.frames) > 0 {
 		// What belongs to which child is no longer what the bytes say.
 		r.flush(b, s)

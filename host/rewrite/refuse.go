@@ -78,7 +78,7 @@ func (r *Rewriter) contentInside(b []byte, t *tag, e *prepared) Reason {
 	if foreignInside(t.flags) && e.any&(fRaw|fRCDATA|fVoid) != 0 {
 		return WhyPlace // HTML and SVG read these in different ways
 	}
-	if !r.stays(e, t.n, t) {
+	if !r.stays(e, t.n, -1, t) {
 		return WhyPlace
 	}
 	return 0
@@ -130,7 +130,7 @@ func (r *Rewriter) contentBeside(t *tag, e *prepared) Reason {
 	if e.markup && t.n > 0 && foreignInside(r.stack[t.n-1].flags) && e.any&(fRaw|fRCDATA|fVoid) != 0 {
 		return WhyPlace
 	}
-	if why == 0 && e.markup && !r.stays(e, t.n, nil) {
+	if why == 0 && e.markup && !r.stays(e, t.n, -1, nil) {
 		return WhyPlace
 	}
 	return why

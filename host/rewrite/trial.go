@@ -12,8 +12,8 @@ type trial struct {
 }
 
 // readyTrial readies a trial where the first n elements are open, and the one
-// that inside opens if it is not nil.
-func (r *Rewriter) readyTrial(n int, inside *tag) *trial {
+// that inside opens if it is not nil. Element ended, or -1, has had its end tag.
+func (r *Rewriter) readyTrial(n, ended int, inside *tag) *trial {
 	if r.tried == nil {
 		r.tried = new(trial)
 		r.tried.plan = Plan{matcher: new(matcher), maxTag: 1 << 30}
@@ -24,7 +24,7 @@ func (r *Rewriter) readyTrial(n int, inside *tag) *trial {
 	w.trial = nil
 	w.Reset(&y.plan, nowhere{})
 	w.follow(r)
-	w.keepOpen(n)
+	w.keepOpen(n, ended)
 	if inside != nil {
 		one := *inside
 		one.n = len(w.stack)
@@ -38,25 +38,26 @@ func (r *Rewriter) readyTrial(n int, inside *tag) *trial {
 // stays tells whether the edit's markup, put where the first n elements are open, and the
 // one that inside opens if it is not nil, closes none of them and leaves none of
 // its own open.
-func (r *Rewriter) stays(e *prepared, n int, inside *tag) bool {
+func (r *Rewriter) stays(e *prepared, n, ended int, inside *tag) bool {
 	if r.plan.xml {
 		return true // it is balanced
 	}
 	if r.loose && e.any&fLink != 0 {
 		return false // it would end a link that goes on unseen
 	}
-	y := r.readyTrial(n, inside)
+	y := r.readyTrial(n, ended, inside)
 	w := &y.rw
 	w.run(e.content)
 	return !y.bad && w.hold < 0 && w.mode == inData && w.stopped == 0 && len(w.stack) == y.base
 }
 
 // keepOpen ends the open elements beyond the first n, but for formatting
-// elements: the parser goes on with those in what follows.
-func (r *Rewriter) keepOpen(n int) {
+// elements: the parser goes on with those in what follows, unless it is element
+// ended, whose end tag is there.
+func (r *Rewriter) keepOpen(n, ended int) {
 	var kept []element
-	for _, e := range r.stack[n:] {
-		if e.flags&(fFormat|fGhost) == fFormat && e.key&longKey == 0 {
+	for i, e := range r.stack[n:] {
+		if n+i != ended && e.flags&(fFormat|fGhost) == fFormat && e.key&longKey == 0 {
 			kept = append(kept, e)
 		}
 	}
@@ -75,7 +76,7 @@ func (r *Rewriter) closing(dst, sample []byte, n int) ([]byte, bool) {
 	if r.plan.xml {
 		return dst, true
 	}
-	y := r.readyTrial(n, nil)
+	y := r.readyTrial(n, -1, nil)
 	w := &y.rw
 	w.run(sample)
 	if y.bad || w.hold >= 0 || w.mode != inData || w.stopped != 0 || w.codes > 0 {
