@@ -73,11 +73,15 @@ type rigConfig struct {
 	extra  string // top-level YAML
 	origin string // address, instead of a server
 	trust  string
+	tenant string // more YAML of the tenant, on one line
+	level  slog.Level
 }
 
 func routes(yaml string) rigOption     { return func(c *rigConfig) { c.routes = yaml } }
 func extra(yaml string) rigOption      { return func(c *rigConfig) { c.extra = yaml } }
 func originAt(addr string) rigOption   { return func(c *rigConfig) { c.origin = addr } }
+func ofTenant(yaml string) rigOption   { return func(c *rigConfig) { c.tenant = yaml } }
+func logging(l slog.Level) rigOption   { return func(c *rigConfig) { c.level = l } }
 func trusting(prefix string) rigOption { return func(c *rigConfig) { c.trust = prefix } }
 
 type syncBuffer struct {
@@ -119,7 +123,7 @@ func TestMain(m *testing.M) {
 
 func newRig(t testing.TB, origin http.Handler, opts ...rigOption) *rig {
 	t.Helper()
-	c := rigConfig{routes: nearbyAndGreet, trust: "127.0.0.0/8"}
+	c := rigConfig{routes: nearbyAndGreet, trust: "127.0.0.0/8", level: slog.LevelDebug}
 	for _, o := range opts {
 		o(&c)
 	}
@@ -136,7 +140,7 @@ func newRig(t testing.TB, origin http.Handler, opts ...rigOption) *rig {
 	r.write("places.mmdb", db.String())
 	r.configure(c)
 
-	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: c.level}))
 	site, modules, err := Load(context.Background(), r.config(), log)
 	if err != nil {
 		t.Fatal(err)
@@ -187,8 +191,9 @@ tenants:
   - name: shop
     hosts: [shop.localhost, shop.example]
     origin: http://%s
+    %s
     routes: %s
-`, cache(), c.trust, c.extra, c.origin, c.routes))
+`, cache(), c.trust, c.extra, c.origin, c.tenant, c.routes))
 }
 
 func (r *rig) write(name, text string) {

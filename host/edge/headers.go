@@ -83,9 +83,9 @@ type header interface {
 // stripHopByHop removes the fields of one connection, those that Connection
 // names among them.
 func stripHopByHop(h header) {
-	if len(h.PeekCanonical(nameConnection)) > 0 {
+	if lines := h.PeekAll("Connection"); len(lines) > 0 {
 		var named [][]byte
-		for _, line := range h.PeekAll("Connection") {
+		for _, line := range lines {
 			for name := range bytes.SplitSeq(line, []byte(",")) {
 				name = bytes.TrimSpace(name)
 				if len(name) > 0 && !bytes.EqualFold(name, []byte("close")) && !bytes.EqualFold(name, []byte("keep-alive")) {
@@ -98,10 +98,9 @@ func stripHopByHop(h header) {
 		}
 		h.DelBytes(nameConnection)
 	}
+	// Not only where there is a value: an empty line would hide those after it.
 	for _, name := range hopByHop {
-		if len(h.PeekCanonical(name)) > 0 {
-			h.DelBytes(name)
-		}
+		h.DelBytes(name)
 	}
 }
 
@@ -112,35 +111,39 @@ func (x *exchange) prepareRequest() {
 	if x.secure() {
 		proto = []byte("https")
 	}
+	// All that may come in several lines is read first: deleting a field changes
+	// the order of the others' lines, and with it what they mean.
+	strip := x.stripping()
+	gpc := hasGPC(h) // Connection may name it, which takes nothing back
+	way := x.forwardedFor(x.scratch[:0], strip != nil)
+	x.scratch = way
+	cookies, less := keptCookies(way[len(way):], h.PeekAll("Cookie"), strip)
+	var forwarded []byte
+	if strip != nil && x.trusted {
+		forwarded = x.coarseForwarded(h.PeekAll("Forwarded"))
+	}
 	stripHopByHop(h)
 
-	// The way that the request came: what stands there is believed, and kept,
-	// only from a trusted proxy.
-	way := x.scratch[:0]
-	if len(h.PeekCanonical(nameForwardedFor)) > 0 {
-		lines := h.PeekAll("X-Forwarded-For")
-		for _, line := range lines {
-			if x.trusted {
-				way = append(append(way, line...), ", "...)
-			}
-		}
-		if len(lines) > 1 {
-			h.DelBytes(nameForwardedFor)
-		}
-	}
-	way = x.peer.AppendTo(way)
-	h.SetCanonical(nameForwardedFor, way)
-	x.scratch = way
+	setOne(h, nameForwardedFor, way)
 	if !x.trusted || len(h.PeekCanonical(nameForwardedHost)) == 0 {
-		h.SetCanonical(nameForwardedHost, x.ctx.Host())
+		setOne(h, nameForwardedHost, x.ctx.Host())
 	}
-	h.SetCanonical(nameForwardedProto, proto)
+	setOne(h, nameForwardedProto, proto)
 	if !x.trusted {
 		h.DelBytes(nameForwarded)
 		h.DelBytes(nameRealIP)
 	}
-	if len(h.PeekCanonical(nameExpect)) > 0 {
-		h.DelBytes(nameExpect) // answered here
+	if n := len(h.PeekAll("Cookie")); less && n > 0 {
+		setCookies(h, cookies, n)
+	}
+	h.DelBytes(nameExpect) // answered here
+	if gpc {
+		setOne(h, nameGPC, []byte("1"))
+	} else {
+		h.DelBytes(nameGPC)
+	}
+	if strip != nil {
+		x.stripPersonal(h, forwarded)
 	}
 	h.SetProtocol("HTTP/1.1")
 	h.SetNoDefaultContentType(true)
@@ -149,7 +152,6 @@ func (x *exchange) prepareRequest() {
 		h.SetHost(x.tenant.origin.host)
 	}
 	x.ctx.Request.URI().SetScheme("http") // for the client: the connection is dialled with TLS if need be
-	x.withholdCookies(h)
 	if x.route != nil && len(x.route.policies) > 0 {
 		x.limitEncodings(h)
 		x.askWhole(h)
@@ -165,49 +167,12 @@ func (x *exchange) prepareRequest() {
 	}
 }
 
-// withholdCookies takes our own cookies out of what the origin gets: they are
-// between the visitor and the edge.
-func (x *exchange) withholdCookies(h *fasthttp.RequestHeader) {
-	if len(h.PeekCanonical(nameCookie)) == 0 {
-		return
+// setOne leaves one line of a field, where the first stood.
+func setOne(h *fasthttp.RequestHeader, name, value []byte) {
+	if len(h.PeekAll(string(name))) > 1 {
+		h.DelBytes(name) // setting replaces one line
 	}
-	empty := true
-	for _, line := range h.PeekAll("Cookie") {
-		x.blank(line)
-		empty = empty && len(bytes.TrimSpace(line)) == 0
-	}
-	if empty {
-		h.DelBytes(nameCookie)
-	}
-}
-
-// blank takes our cookies out of one line, in place: what is left moves up, and
-// blanks, which end no value, fill the end. Setting the header instead would
-// make fasthttp parse and write anew the site's own cookies, and lose some.
-func (x *exchange) blank(line []byte) {
-	if !bytes.Contains(line, []byte("bespoke-")) {
-		return
-	}
-	kept := 0
-	for rest, more := line, true; more; {
-		var pair []byte
-		pair, rest, more = bytes.Cut(rest, []byte(";"))
-		name, _, _ := bytes.Cut(pair, []byte("="))
-		switch string(bytes.TrimSpace(name)) {
-		case x.cookieName(useChoice), x.cookieName(usePreferences):
-			continue
-		}
-		if kept == 0 {
-			pair = bytes.TrimLeft(pair, " ")
-		} else {
-			line[kept] = ';'
-			kept++
-		}
-		kept += copy(line[kept:], pair)
-	}
-	for i := kept; i < len(line); i++ {
-		line[i] = ' '
-	}
+	h.SetCanonical(name, value)
 }
 
 // limitEncodings asks the origin only for content codings that both the

@@ -12,7 +12,7 @@ import (
 
 // tailors reports whether anything about the visitor can matter to the answer.
 func (x *exchange) tailors() bool {
-	return x.route != nil && len(x.route.policies) > 0 || strings.HasPrefix(x.path, control.Prefix)
+	return x.route != nil && len(x.route.policies) > 0 || x.tenant.strip != nil || strings.HasPrefix(x.path, control.Prefix)
 }
 
 // ownPage answers what the edge itself serves on every site: the privacy

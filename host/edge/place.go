@@ -8,6 +8,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"bespoke/geo"
+	"bespoke/host/profile"
+	"bespoke/modules/abi"
 )
 
 // findPlace returns where the visitor is, as exactly as the database knows. It
@@ -26,11 +28,10 @@ func (x *exchange) findPlace() geo.Place {
 // for nothing. An entry that is no address ends the search: unknown.
 func (x *exchange) clientAddr() netip.Addr {
 	addr := x.peer
-	h := &x.ctx.Request.Header
-	if !x.trusted || len(h.PeekCanonical(nameForwardedFor)) == 0 {
+	if !x.trusted {
 		return addr
 	}
-	lines := h.PeekAll("X-Forwarded-For")
+	lines := x.ctx.Request.Header.PeekAll("X-Forwarded-For")
 	for i := len(lines) - 1; i >= 0; i-- {
 		rest := lines[i]
 		for more := true; more; {
@@ -52,6 +53,43 @@ func (x *exchange) clientAddr() netip.Addr {
 	}
 	return addr
 }
+
+// A source is what told a place.
+type source uint8
+
+const (
+	fromAddress source = iota // and the database
+	fromVisitor               // who chose it
+	fromBrowser               // the coordinates; the names are the address's
+)
+
+// chosePlace reports whether the visitor said where they want to be taken to be.
+// That is used because they asked for it, and needs no purpose.
+func (x *exchange) chosePlace() bool { return x.preferences().Place.Mode == profile.PlaceChosen }
+
+// where returns the place that policies read. What the visitor declared beats what
+// their address tells, and is not mixed with it: a chosen place is known by what
+// they gave of it, and by nothing else. An exact place of the browser was given for
+// the purpose locate; without that it is as if it were not there.
+func (x *exchange) where() (geo.Place, source) {
+	switch p := &x.preferences().Place; {
+	case p.Mode == profile.PlaceChosen:
+		return geo.Place{City: p.Name, Located: p.Located, Lat: p.Lat, Lon: p.Lon, Precision: geo.Exact}, fromVisitor
+	case p.Mode == profile.PlaceExact && p.Located && x.decision.Grants(abi.Locate):
+		whole := x.place
+		if whole.Located && geo.Distance(whole.Lat, whole.Lon, p.Lat, p.Lon) > sameArea {
+			whole = geo.Place{} // the address is not where the visitor is: a VPN, or a carrier's exit
+		}
+		whole.Located, whole.Lat, whole.Lon, whole.Precision = true, p.Lat, p.Lon, geo.Exact
+		return whole, fromBrowser
+	}
+	return x.place, fromAddress
+}
+
+// sameArea is how far, in kilometres, the address's place may lie from the
+// browser's for its names to be believed. Databases place addresses in a town
+// near by, seldom in the very one.
+const sameArea = 100
 
 func (x *exchange) trusts(a netip.Addr) bool {
 	for _, p := range x.snap.trusted {

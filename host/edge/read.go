@@ -19,18 +19,17 @@ func (v *view) Read(key []byte) ([]byte, bool) {
 	if class == abi.Unknown || !v.pick.manifest.Declares(k) {
 		return nil, false
 	}
-	if p, needs := class.Needs(); needs && !v.x.decision.Grants(p) {
+	if p, needs := class.Needs(); needs && !v.x.decision.Grants(p) && !(p == abi.Localize && v.x.chosePlace()) {
 		return nil, false
 	}
 	switch class {
 	case abi.Public:
 		return v.public(k)
 	case abi.Declared:
-		if k == "preference.name" {
-			return v.text(v.x.preferences().Name)
-		}
+		s, ok := v.x.preferences().Value(k[len(abi.KeyPreference):])
+		b, _ := v.text(s)
+		return b, ok
 	case abi.PlaceCoarse, abi.PlaceCell:
-		v.x.located = true
 		return v.place(k)
 	}
 	return nil, false // of this version, but nothing here has it
@@ -110,7 +109,9 @@ func (v *view) page(what string) ([]byte, bool) {
 	return []byte(strings.Join(found, "\n")), true
 }
 
-// time answers in the tenant's zone, or in the visitor's where their place may be used.
+// time answers in the tenant's zone, or in the visitor's where their place may be
+// used. A place that they chose does not set their clock: they may look for
+// results where they are not.
 func (v *view) time(k string) ([]byte, bool) {
 	x := v.x
 	zone := x.tenant.zone
@@ -132,9 +133,13 @@ func (v *view) time(k string) ([]byte, bool) {
 	return nil, false
 }
 
-// place answers from what the decision left of the visitor's place.
+// place answers from where the visitor says that they are, else from what the
+// decision left of the place that their address tells.
 func (v *view) place(k string) ([]byte, bool) {
-	p := &v.x.place
+	p, from := v.x.where()
+	if from == fromAddress || from == fromBrowser && k != "geo.lat" && k != "geo.lon" {
+		v.x.located = true // the database's results show
+	}
 	switch k {
 	case "geo.continent":
 		return v.text(p.Continent)

@@ -39,7 +39,8 @@ type tenant struct {
 	origin *origin
 	zone   *time.Location
 	dnt    bool
-	keep   bool // pass the visitor's Host header on
+	keep   bool       // pass the visitor's Host header on
+	strip  *stripping // what its origin is not sent; nil: nothing
 	routes []route
 	used   consent.Set // purposes that some policy of it reads data for
 
@@ -73,7 +74,7 @@ func newSnapshot(site *config.Config, modules *Modules, db *geo.DB) (*snapshot, 
 	s := &snapshot{site: site, modules: modules, geo: db, trusted: site.TrustedProxies, exact: map[string]*tenant{}}
 	for i := range site.Tenants {
 		c := &site.Tenants[i]
-		t := &tenant{name: c.Name, origin: newOrigin(c.Origin, site.Limits), zone: c.Zone, dnt: c.Consent.DNT, keep: c.PreserveHost, compiler: rewrite.NewCompiler(rememberedTargets)}
+		t := &tenant{name: c.Name, origin: newOrigin(c.Origin, site.Limits), zone: c.Zone, dnt: c.Consent.DNT, keep: c.PreserveHost, strip: newStripping(&c.Consent), compiler: rewrite.NewCompiler(rememberedTargets)}
 		for _, r := range c.Routes {
 			compiled, err := newRoute(r, modules)
 			if err != nil {
