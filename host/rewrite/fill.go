@@ -72,6 +72,9 @@ func (r *Rewriter) fillFrame(f *frame) Reason {
 		}
 		sample = 0
 	}
+	if all[sample].replaced {
+		return WhyPattern
+	}
 	markup := r.sample(&all[sample])
 	space := r.stack[f.depth].flags
 	if !foreignInside(space) {

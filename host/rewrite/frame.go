@@ -34,6 +34,7 @@ type child struct {
 	kept, placed   bool    // it takes part in keep; and has a place
 	passes         bool    // the filter and the sets of keep
 	shown          bool    // it has a distance to show
+	replaced       bool    // by something else, or by nothing
 }
 
 func (r *Rewriter) openFrame(t *tag, sum summary) bool {
@@ -103,7 +104,7 @@ func (r *Rewriter) openChild(b []byte, t *tag) int32 {
 		return -1
 	}
 	f := &r.frames[len(r.frames)-1]
-	c := child{start: len(r.buf), show: -1, template: t.flags&fTemplate != 0}
+	c := child{start: len(r.buf), close: -1, show: -1, template: t.flags&fTemplate != 0}
 	if f.order >= 0 {
 		l := r.plan.edits[f.order].list
 		if c.item = l.takes(b, r, t); c.item {
@@ -220,7 +221,7 @@ func (r *Rewriter) closeChild(c, i int, open bool) {
 	x := &r.children[c]
 	x.end = len(r.buf)
 	if x.tag < x.start || x.close < x.tag { // it was replaced
-		x.tag, x.close = x.start, x.end
+		x.tag, x.close, x.replaced = x.start, x.end, true
 	}
 	if open {
 		x.name = len(r.values)
