@@ -1,5 +1,7 @@
 package rewrite
 
+import "math/bits"
+
 // ahead lets a Rewriter wait at a start tag for what the page says further on:
 // it keeps the page from there as it came, while an outline of it grows.
 // When the outline has the answer, the kept bytes are rewritten as if they came now.
@@ -47,10 +49,10 @@ func (r *Rewriter) pump() {
 	a := &r.ahead
 	for a.on {
 		a.out.advance(a.buf)
-		if a.events == a.out.events && !a.out.over(a.node) {
+		if a.events == a.out.events && !a.out.over(a.node) || a.out.still() {
 			return
 		}
-		r.asked = false
+		r.asked, a.out.waits = false, a.out.waits[:0]
 		a.at += r.run(a.buf[a.at:])
 		switch {
 		case !r.asked:
@@ -111,8 +113,11 @@ type outline struct {
 	state   int
 	events  int // elements opened and closed
 	ended   bool
-	budget  int
-	resume  struct{ node, part, next int32 }
+	meets   [][]int32                    // by place in matcher.inner: the nodes that have that bit
+	childAt []struct{ node, last int32 } // the same: how far the search for a child of node has come
+	jumps   []int32                      // see nextSibling
+	memo    []uint8                      // see relation.go
+	waits   []waiting                    // what the last questions wait for
 	text    tagText
 }
 
@@ -130,9 +135,6 @@ type node struct {
 	void, raw, template           bool
 }
 
-// maxSteps bounds the comparisons for :has of one outline.
-const maxSteps = 1 << 22
-
 // fork begins an outline where r is.
 func (o *outline) fork(r *Rewriter) {
 	w := &o.rw
@@ -148,8 +150,23 @@ func (o *outline) fork(r *Rewriter) {
 		o.firsts, o.lasts = append(o.firsts, -1), append(o.lasts, -1)
 	}
 	o.firsts, o.lasts = append(o.firsts, -1), append(o.lasts, -1)
-	o.fed, o.tag, o.events, o.ended, o.budget = 0, false, 0, false, maxSteps
-	o.resume.node = -1
+	o.fed, o.tag, o.events, o.ended = 0, false, 0, false
+	o.forget(len(r.plan.inner))
+}
+
+// forget forgets what has been found out for :has.
+func (o *outline) forget(parts int) {
+	o.jumps, o.memo, o.waits = o.jumps[:0], o.memo[:0], o.waits[:0]
+	for i := range o.meets {
+		o.meets[i] = o.meets[i][:0]
+	}
+	for len(o.meets) < parts {
+		o.meets = append(o.meets, nil)
+	}
+	o.childAt = o.childAt[:0]
+	for range parts {
+		o.childAt = append(o.childAt, struct{ node, last int32 }{-1, -1})
+	}
 }
 
 // follow makes r stand where other stands in the page.
@@ -162,12 +179,15 @@ func (r *Rewriter) follow(other *Rewriter) {
 	}
 	r.tree = other.tree
 	r.stack, r.names = stack, names
+	r.stopped, r.done = 0, false
+	if r.plan.matcher != other.plan.matcher {
+		return // it asks for nothing of what follows
+	}
 	r.steps = append(r.steps[:0], other.steps...)
 	r.levels = append(r.levels[:0], other.levels...)
 	r.sibs = append(r.sibs[:0], other.sibs...)
 	r.counted = append(r.counted[:0], other.counted...)
 	r.kinds = append(r.kinds[:0], other.kinds...)
-	r.stopped, r.done = 0, false
 }
 
 // advance follows what has been added to buf.
@@ -238,6 +258,10 @@ func (o *outline) open(r *Rewriter, t *tag) {
 	}
 	o.lasts[t.n] = id
 	n.bits = r.bits
+	for x := n.bits; x != 0; x &= x - 1 {
+		i := bits.TrailingZeros64(x)
+		o.meets[i] = append(o.meets[i], id)
+	}
 	if t.void {
 		n.closed, n.closedCost, n.last = n.end, n.cost, id+1
 		o.nodes = append(o.nodes, n)
@@ -250,7 +274,7 @@ func (o *outline) open(r *Rewriter, t *tag) {
 }
 
 // innerBits tells which tests of matcher.inner the element meets.
-func (r *Rewriter) innerBits(b []byte, t *tag) (bits uint64) {
+func (r *Rewriter) innerBits(b []byte, t *tag) (met uint64) {
 	for i := range r.plan.inner {
 		x := &r.plan.inner[i]
 		ok := x.meets(b, &r.text, t.key, t.name)
@@ -260,10 +284,10 @@ func (r *Rewriter) innerBits(b []byte, t *tag) (bits uint64) {
 			}
 		}
 		if ok {
-			bits |= 1 << i
+			met |= 1 << i
 		}
 	}
-	return bits
+	return met
 }
 
 // close ends the open elements from depth n to depth, the innermost first.

@@ -110,7 +110,8 @@ func (r *Rewriter) edit(b []byte, t *tag) {
 	r.popTo(b, t.n, t.s, sum.remove || sum.before || sum.replace >= 0 || sum.unwrap >= 0, format)
 	r.enter(t)
 	r.flush(b, t.s)
-	p := pending{depth: int32(t.n), child: -1, show: show, exit: r.exit}
+	held := int32(len(r.held))
+	p := pending{depth: int32(t.n), from: held, to: held, child: -1, show: show, exit: r.exit}
 	if r.exit >= 0 {
 		r.idSeen[r.exit] = true
 	}
@@ -328,7 +329,6 @@ func (r *Rewriter) startContent(t *tag, sum summary, p pending) {
 		r.insertBack(abi.OpPrepend)
 	}
 	if sum.append || sum.after {
-		p.from = int32(len(r.held))
 		for _, h := range r.hits {
 			op := r.plan.edits[h].op
 			if op == abi.OpAppend && sum.append || op == abi.OpAfter && sum.after {

@@ -166,6 +166,7 @@ func (r *Rewriter) findClass(i int, name string) (from, to int) {
 			n := len(r.text.decoded)
 			r.text.decoded = decodeValue(r.text.decoded, word)
 			same = string(r.text.decoded[n:]) == name
+			r.text.decoded = r.text.decoded[:n]
 		}
 		if same {
 			to = len(r.class) - len(rest)
@@ -174,21 +175,25 @@ func (r *Rewriter) findClass(i int, name string) (from, to int) {
 	}
 }
 
+// removeClass takes a class out of r.class, as often as it stands there.
 func (r *Rewriter) removeClass(name string) bool {
-	changed := false
+	n := 0 // what stays so far
 	for i := 0; ; {
 		from, to := r.findClass(i, name)
 		if from < 0 {
-			return changed
+			if i == 0 {
+				return false
+			}
+			r.class = append(r.class[:n], r.class[i:]...)
+			return true
 		}
-		changed = true
+		n += copy(r.class[n:], r.class[i:from])
 		if to < len(r.class) {
 			to++ // the space after it
-		} else if from > 0 {
-			from--
+		} else if n > 0 {
+			n--
 		}
-		r.class = append(r.class[:from], r.class[to:]...)
-		i = from
+		i = to
 	}
 }
 

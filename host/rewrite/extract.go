@@ -123,7 +123,7 @@ func (x *extract) close(n int) {
 
 // add takes text that lies in the elements that are open.
 func (x *extract) add(b []byte) {
-	if len(x.open) == 0 || len(b) == 0 {
+	if len(x.open) == 0 || len(b) == 0 || x.left <= 1 {
 		return
 	}
 	text := html.UnescapeString(string(b))

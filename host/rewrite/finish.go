@@ -182,8 +182,13 @@ func (r *Rewriter) ends(e *prepared, n, open, ended int) Reason {
 func (r *Rewriter) endPending(at int) {
 	p := r.pend[at] // a copy: the slice closes over its place
 	r.pend = append(r.pend[:at], r.pend[at+1:]...)
-	if at == len(r.pend) && p.from < p.to {
-		r.held = r.held[:p.from]
+	if at == len(r.pend) {
+		// Those of elements that ended before what is in them go now, too.
+		n := int32(0)
+		if at > 0 {
+			n = r.pend[at-1].to
+		}
+		r.held = r.held[:n]
 	}
 	r.reach(p.exit)
 }

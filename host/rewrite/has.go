@@ -4,6 +4,9 @@ import "bytes"
 
 // late answers a condition that the start tag of node id alone does not tell.
 func (o *outline) late(id int32, c *cond) answer {
+	if len(o.waits) > 0 && o.waits[0].node != id {
+		o.waits = o.waits[:0] // that one went on all the same
+	}
 	if int(id) >= len(o.nodes) {
 		if o.rw.stopped != 0 || o.ended {
 			return untold
@@ -29,27 +32,59 @@ func (o *outline) cond(id int32, c *cond) (answer, int) {
 		return o.alternatives(id, c)
 	case pseudoRoot:
 		return no, n.cost
-	case pseudoEmpty:
-		return o.empty(n, id)
-	case pseudoHas:
-		a, cost := no, n.cost
-		for i := range c.has {
-			b, at := o.relation(id, &c.has[i])
-			if a = a.or(b); a == yes {
-				return yes, at
-			}
-			cost = max(cost, at)
+	case pseudoEmpty, pseudoHas, pseudoNthLast, pseudoNthLastType:
+		a, cost := o.leaf(id, c)
+		if a == wait {
+			o.waits = append(o.waits, waiting{id, c})
 		}
 		return a, cost
-	case pseudoNthLast:
-		return last(c, n.next, n.fromEnd, n.settledCost, o)
-	case pseudoNthLastType:
-		return last(c, n.kindNext, n.kindFromEnd, n.settledCost, o)
 	case pseudoNth:
 		return answerOf(nth(c.a, c.b, int(n.index))), n.cost
 	default:
 		return answerOf(nth(c.a, c.b, int(n.kindIndex))), n.cost
 	}
+}
+
+// leaf answers a condition that depends on what comes after the start tag of node id.
+func (o *outline) leaf(id int32, c *cond) (answer, int) {
+	n := &o.nodes[id]
+	switch c.kind {
+	case pseudoEmpty:
+		return o.empty(n, id)
+	case pseudoNthLast:
+		return last(c, n.next, n.fromEnd, n.settledCost, o)
+	case pseudoNthLastType:
+		return last(c, n.kindNext, n.kindFromEnd, n.settledCost, o)
+	}
+	a, cost := no, n.cost
+	for i := range c.has {
+		b, at := o.relation(id, &c.has[i])
+		if a = a.or(b); a == yes {
+			return yes, at
+		}
+		cost = max(cost, at)
+	}
+	return a, cost
+}
+
+// waiting is a condition of a node whose answer has not come yet.
+type waiting struct {
+	node int32
+	cond *cond
+}
+
+// still tells whether none of the conditions that the last questions came to
+// wait for has an answer by now.
+func (o *outline) still() bool {
+	for _, w := range o.waits {
+		if o.over(w.node) {
+			return false
+		}
+		if a, _ := o.leaf(w.node, w.cond); a != wait {
+			return false
+		}
+	}
+	return len(o.waits) > 0
 }
 
 // last answers for a place counted from the end; next is the next that counts.
@@ -145,136 +180,4 @@ func skipComments(b []byte, i int, xml bool) int {
 		i += 2 + end
 	}
 	return i
-}
-
-// relation answers for one relative chain of :has.
-func (o *outline) relation(id int32, r *relation) (answer, int) {
-	n := &o.nodes[id]
-	part := r.parts[0]
-	single := len(r.parts) == 1 && !o.rw.plan.inner[part].late
-	switch r.comb[0] {
-	case descendant, childOf:
-		if single {
-			return o.within(id, part, r.comb[0] == childOf)
-		}
-		if n.closedCost < 0 {
-			return wait, 0
-		}
-		return o.search(id, r, id+1, n.last), n.closedCost
-	}
-	if single {
-		return o.beside(id, part, r.comb[0] == nextTo)
-	}
-	if n.settledCost < 0 {
-		return wait, 0
-	}
-	return o.search(id, r, n.last, n.settledLast), n.settledCost
-}
-
-// within looks for the first element in node id that meets the test.
-func (o *outline) within(id, part int32, child bool) (answer, int) {
-	n := &o.nodes[id]
-	end := int32(len(o.nodes))
-	if n.closedCost >= 0 {
-		end = n.last
-	}
-	i := id + 1
-	if o.resume.node == id && o.resume.part == part {
-		i = o.resume.next
-	}
-	for ; i < end; i++ {
-		if x := &o.nodes[i]; x.bits&(1<<part) != 0 && (!child || x.parent == id) {
-			return yes, x.cost
-		}
-	}
-	if n.closedCost >= 0 {
-		return no, n.closedCost
-	}
-	o.resume.node, o.resume.part, o.resume.next = id, part, i
-	return wait, 0
-}
-
-// beside looks among the siblings after node id.
-func (o *outline) beside(id, part int32, only bool) (answer, int) {
-	n := &o.nodes[id]
-	i := n.next
-	for ; i >= 0; i = o.nodes[i].next {
-		if x := &o.nodes[i]; x.bits&(1<<part) != 0 {
-			return yes, x.cost
-		} else if only {
-			return no, x.cost
-		}
-	}
-	if n.settledCost >= 0 {
-		return no, n.settledCost
-	}
-	return wait, 0
-}
-
-// search looks for a subject of the chain among the nodes from to to.
-func (o *outline) search(id int32, r *relation, from, to int32) answer {
-	end := len(r.parts) - 1
-	a := no
-	for i := from; i < to && a != yes; i++ {
-		a = a.or(o.chain(id, r, i, end))
-	}
-	return a
-}
-
-// chain tells whether node i can be part at of the chain that begins at node id.
-func (o *outline) chain(id int32, r *relation, i int32, at int) answer {
-	if o.budget--; o.budget < 0 {
-		return untold
-	}
-	x := &o.nodes[i]
-	part := r.parts[at]
-	if x.bits&(1<<part) == 0 {
-		return no
-	}
-	if t := &o.rw.plan.inner[part]; t.late {
-		for j := range t.conds {
-			if c := &t.conds[j]; c.late {
-				if a, _ := o.cond(i, c); a != yes {
-					return a
-				}
-			}
-		}
-	}
-	if at == 0 {
-		return answerOf(o.leads(id, r.comb[0], i))
-	}
-	a := no
-	switch r.comb[at] {
-	case childOf:
-		if x.parent > id {
-			return o.chain(id, r, x.parent, at-1)
-		}
-	case nextTo:
-		if x.prev > id {
-			return o.chain(id, r, x.prev, at-1)
-		}
-	case descendant:
-		for p := x.parent; p > id && a != yes; p = o.nodes[p].parent {
-			a = a.or(o.chain(id, r, p, at-1))
-		}
-	case after:
-		for p := x.prev; p > id && a != yes; p = o.nodes[p].prev {
-			a = a.or(o.chain(id, r, p, at-1))
-		}
-	}
-	return a
-}
-
-// leads tells whether node i stands to node id as the leading combinator says.
-func (o *outline) leads(id int32, comb combinator, i int32) bool {
-	x := &o.nodes[i]
-	switch comb {
-	case childOf:
-		return x.parent == id
-	case nextTo:
-		return x.prev == id
-	case after:
-		return x.parent == o.nodes[id].parent && x.prev >= id
-	}
-	return i < o.nodes[id].last || o.nodes[id].closedCost < 0
 }

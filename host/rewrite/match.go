@@ -61,12 +61,16 @@ type siblings struct {
 	lost    []int32  // edits that cannot be decided for it
 	asked   bool     // it cannot be told yet which edits aim at it
 	began   bool     // the body has begun
+
+	classSeen []uint32 // by place in matcher.tests: the turn in which its class was met
+	classTurn uint32   // elements with a class so far
 }
 
 func (s *siblings) reset(p *Plan) {
 	s.levels, s.sibs, s.counted, s.kinds = s.levels[:0], s.sibs[:0], s.counted[:0], s.kinds[:0]
 	s.zeros, s.subBits = zeroed(s.zeros, 2*p.words), zeroed(s.subBits, (p.subs+63)/64)
 	s.lost, s.asked, s.began = s.lost[:0], false, false
+	s.classSeen, s.classTurn = zeroed(s.classSeen, len(p.tests)), 0
 }
 
 // seek finds the edits that aim at the element that the tag opens: r.hits, in
@@ -124,13 +128,15 @@ func (r *Rewriter) match(b []byte, t *tag) {
 		}
 	}
 	if p.hasClassTests && r.text.class >= 0 {
-		v := r.text.value(b, r.text.class)
-		for rest := v; ; {
+		r.classTurn++
+		for rest := r.text.value(b, r.text.class); ; {
 			var word []byte
 			if word, rest = cutToken(rest); len(word) == 0 {
 				break
 			}
-			if list := p.byClass[string(word)]; len(list) > 0 && !tokenBefore(v, word, len(rest)) {
+			// The first test tells the class, which may stand there many times.
+			if list := p.byClass[string(word)]; len(list) > 0 && r.classSeen[list[0]] != r.classTurn {
+				r.classSeen[list[0]] = r.classTurn
 				for _, i := range list {
 					r.try(b, t, i)
 				}
@@ -198,20 +204,6 @@ func (m *matcher) noClass(v []byte) bool {
 		}
 	}
 	return from < 0 || !m.classWords.mayHold(v[from:])
-}
-
-// tokenBefore tells whether word, which ends rest bytes before the end of v, stands in v before.
-func tokenBefore(v, word []byte, rest int) bool {
-	v = v[:len(v)-rest-len(word)]
-	for {
-		var w []byte
-		if w, v = cutToken(v); len(w) == 0 {
-			return false
-		}
-		if bytes.Equal(w, word) {
-			return true
-		}
-	}
 }
 
 // try notes what follows if the element meets test i.

@@ -252,13 +252,17 @@ type tagText struct {
 	slash    bool   // it closes itself, where that means something
 	exact    bool   // it is XML: the case of letters counts
 	decoded  []byte // room for values with character references
+	known    []decodedAttr
 }
+
+// A decodedAttr is an attribute whose value has been decoded: it stands in tagText.decoded.
+type decodedAttr struct{ attr, from, to int }
 
 // parse reads the attributes of the tag whose name ends before b[i]. It
 // returns the index after its '>', or -1 if b ends before.
 func (t *tagText) parse(b []byte, i int) int {
 	t.attrs, t.id, t.class, t.overflow = t.attrs[:0], -1, -1, false
-	t.decoded = t.decoded[:0]
+	t.decoded, t.known = t.decoded[:0], t.known[:0]
 	last := i
 	for {
 		for i < len(b) && byteClass[b[i]]&cNameEnd != 0 {
@@ -337,12 +341,18 @@ func (t *tagText) value(b []byte, i int) []byte {
 	if bytes.IndexByte(v, '&') < 0 {
 		return v
 	}
+	for _, k := range t.known {
+		if k.attr == i {
+			return t.decoded[k.from:k.to]
+		}
+	}
 	from := len(t.decoded)
 	if t.exact {
 		t.decoded = decodeXML(t.decoded, v)
 	} else {
 		t.decoded = decodeValue(t.decoded, v)
 	}
+	t.known = append(t.known, decodedAttr{i, from, len(t.decoded)})
 	return t.decoded[from:]
 }
 
