@@ -8,24 +8,21 @@ import (
 // A matcher is the compiled form of a plan's targets. It depends on them alone,
 // so plans of equal targets share it. It never changes.
 type matcher struct {
-	xml           bool
-	routes        []route
-	tests         []test
-	ids           []planID
-	byID          map[string]int32 // places in ids
-	byClass       map[string][]int32
-	byTag         map[uint64][]int32
-	byAttr        []int32   // tests without id, class and type
-	anyTag        bool      // a test may match any type, so attributes are always read
-	tagBits       [256]bool // else: the hashes of the types that tests name
-	words         int       // words of 64 bits that hold the steps of one element
-	exits         int       // ids at whose end a route is satisfied
-	canExit       bool      // every route has one
-	hasID         bool
-	hasClassTests bool
-	idWords       wordSet // of byID
-	classWords    wordSet // of byClass
-	quick         bool    // cannotMeet may be asked
+	xml     bool
+	routes  []route
+	tests   []test
+	ids     []planID
+	byID    map[string]int32 // places in ids
+	byClass map[string][]int32
+	byTag   map[uint64][]int32
+	byAttr  []int32   // tests without id, class and type
+	anyTag  bool      // a test may match any type, so attributes are always read
+	tagBits [256]bool // else: the hashes of the types that tests name
+	words   int       // words of 64 bits that hold the steps of one element
+	exits   int       // ids at whose end a route is satisfied
+	canExit bool      // every route has one
+	glimpse
+	quick bool // cannotMeet may be asked
 
 	subTests []int32 // of chains within :is and :not, the innermost first
 	subs     int     // such chains

@@ -16,7 +16,9 @@ type frame struct {
 	from              int // of its children in editing.children
 	cur               int // the child that is open, or -1
 	order, keep, fill int32
-	show              *list // whose show counts, or nil
+	show              *list   // whose show counts, or nil
+	look              glimpse // of the plan and of show
+	sees              bool    // it sees what may meet show
 }
 
 // A child is a child element of a list. Offsets are in editing.buf.
@@ -43,6 +45,9 @@ func (r *Rewriter) openFrame(t *tag, sum summary) bool {
 		if h >= 0 && f.show == nil && r.plan.edits[h].list.show != nil {
 			f.show = r.plan.edits[h].list
 		}
+	}
+	if f.show != nil {
+		f.look, f.sees = r.plan.glimpse.with(f.show.show)
 	}
 	r.frames = append(r.frames, f)
 	return true
@@ -118,7 +123,7 @@ func (r *Rewriter) openChild(b []byte, t *tag) int32 {
 			c.passes = r.chosen(b, l)
 		}
 	}
-	if l := f.show; l != nil && l.takes(b, r, t) {
+	if l := f.show; l != nil && !f.drops(r.plan, &c) && l.takes(b, r, t) {
 		if k := f.keep; k >= 0 && c.kept && r.plan.edits[k].list.samePlace(l) {
 			c.away, c.shown = c.km, c.placed
 		} else {
@@ -128,6 +133,15 @@ func (r *Rewriter) openChild(b []byte, t *tag) int32 {
 	f.cur = len(r.children)
 	r.children = append(r.children, c)
 	return int32(f.cur)
+}
+
+// drops tells whether keep will drop the child, whatever is within it.
+func (f *frame) drops(p *Plan, c *child) bool {
+	if f.keep < 0 || !c.kept {
+		return false
+	}
+	l := p.edits[f.keep].list
+	return !c.passes || l.within >= 0 && !(c.placed && c.km <= l.within)
 }
 
 // takes tells whether the child takes part in the edit.

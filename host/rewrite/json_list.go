@@ -314,53 +314,14 @@ func (r *JSONRewriter) distance(l *jsonList, base int) (float64, bool) {
 		*last = jsonPlace{lat: lat, lon: lon, at: l.at}
 		a, _ := r.field(base, l.lat)
 		o, _ := r.field(base, l.lon)
-		y, okY := jsonDegrees(a, 90)
-		x, okX := jsonDegrees(o, 180)
+		y, okY := degrees(a, 90)
+		x, okX := degrees(o, 180)
 		if last.ok = okY && okX; last.ok {
 			last.km = abi.Distance(l.at[0], l.at[1], y, x)
 		}
 	}
 	return last.km, last.ok
 }
-
-// jsonDegrees is degrees, faster where the number has at most 15 digits and no exponent:
-// then both parts of the fraction, and so its quotient, are exact (IEEE 754, binary64).
-func jsonDegrees(v []byte, limit float64) (float64, bool) {
-	i, n, digits, after := 0, uint64(0), 0, -1
-	if len(v) > 0 && v[0] == '-' {
-		i = 1
-	}
-	for ; i < len(v); i++ {
-		switch c := v[i]; {
-		case c >= '0' && c <= '9':
-			n = n*10 + uint64(c-'0')
-			digits++
-			if after >= 0 {
-				after++
-			}
-		case c == '.' && after < 0:
-			after = 0
-		default:
-			return degrees(v, limit)
-		}
-		if digits > 15 {
-			return degrees(v, limit)
-		}
-	}
-	if digits == 0 {
-		return degrees(v, limit)
-	}
-	d := float64(n)
-	if after > 0 {
-		d /= powersOfTen[after]
-	}
-	if v[0] == '-' {
-		d = -d
-	}
-	return d, d >= -limit && d <= limit
-}
-
-var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
 // field returns a field's value as text: of a string
 // what it says, a number or boolean as written, the scalars of an array with commas between

@@ -2,10 +2,7 @@ package rewrite
 
 import (
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -341,26 +338,6 @@ func TestExtractJSON(t *testing.T) {
 	}
 	if got, _ := ExtractJSON([]byte(long), ""); got != nil {
 		t.Error("a value beyond 64 KiB was taken")
-	}
-}
-
-// The fast way to read degrees gives what the slow one gives, to the bit.
-func TestJSONDegrees(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 10))
-	for range 200_000 {
-		s := strconv.FormatFloat((rnd.Float64()-0.5)*400, 'f', rnd.IntN(17), 64)
-		switch rnd.IntN(8) {
-		case 0:
-			s = strconv.FormatInt(rnd.Int64N(1000), 10)
-		case 1:
-			b := []byte(s)
-			b[rnd.IntN(len(b))] = "0.-+e x"[rnd.IntN(7)]
-			s = string(b)
-		}
-		f, ok := jsonDegrees([]byte(s), 180)
-		if g, okSlow := degrees([]byte(s), 180); ok != okSlow || ok && math.Float64bits(f) != math.Float64bits(g) {
-			t.Fatalf("%q: %v, %v; want %v, %v", s, f, ok, g, okSlow)
-		}
 	}
 }
 

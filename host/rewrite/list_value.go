@@ -51,6 +51,9 @@ func degrees(v []byte, limit float64) (float64, bool) {
 
 // number reads a decimal number of at most 32 bytes, spaces around it aside.
 func number(v []byte) (float64, bool) {
+	if f, ok := decimal(v); ok {
+		return f, true
+	}
 	v = trimSpace(v)
 	if len(v) == 0 || len(v) > 32 {
 		return 0, false
@@ -63,6 +66,44 @@ func number(v []byte) (float64, bool) {
 	f, err := strconv.ParseFloat(string(v), 64)
 	return f, err == nil && !math.IsInf(f, 0)
 }
+
+// decimal reads digits with a sign and a point, as coordinates and prices are
+// written; false if there is more to it. With at most 15 digits both parts of the
+// fraction, and so its quotient, are exact (IEEE 754, binary64).
+func decimal(v []byte) (float64, bool) {
+	i, negative := 0, len(v) > 0 && v[0] == '-'
+	if negative {
+		i = 1
+	}
+	if len(v)-i > 16 { // 15 digits are below 2^53
+		return 0, false
+	}
+	digits, n, point := int64(0), 0, -1
+	for ; i < len(v); i++ {
+		switch c := v[i] - '0'; {
+		case c <= 9:
+			digits = digits*10 + int64(c)
+			n++
+		case v[i] == '.' && point < 0:
+			point = n
+		default:
+			return 0, false
+		}
+	}
+	if n == 0 || n > 15 || digits == 0 && negative { // nought has a sign
+		return 0, false
+	}
+	f := float64(digits)
+	if point >= 0 {
+		f /= powersOfTen[n-point]
+	}
+	if negative {
+		f = -f
+	}
+	return f, true
+}
+
+var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
 // dateLayouts are RFC 3339 (also of HTML's time element and Atom) and RFC 822 with its later years (RSS 2.0).
 var dateLayouts = [...]string{

@@ -171,6 +171,30 @@ func wordHash(w []byte) uint8 {
 	return w[0] + 29*w[n-1] + 101*w[n/2] + 7*uint8(n)
 }
 
+// A glimpse holds the ids and classes that somebody looks for.
+type glimpse struct {
+	hasID         bool
+	hasClassTests bool
+	idWords       wordSet
+	classWords    wordSet
+}
+
+// with returns a glimpse that also sees what may meet the test; ok is false
+// if the test has neither id nor class.
+func (g glimpse) with(x *test) (sum glimpse, ok bool) {
+	switch {
+	case len(x.ids) > 0:
+		g.hasID = true
+		g.idWords.add(x.ids[0])
+	case len(x.classes) > 0:
+		g.hasClassTests = true
+		g.classWords.add(x.classes[0])
+	default:
+		return g, false
+	}
+	return g, true
+}
+
 // cannotMeet tells, without a look into a map, that the element meets no test.
 // False means nothing. It may be asked only of a quick matcher.
 func (m *matcher) cannotMeet(b []byte, t *tagText, key uint64) bool {
@@ -186,7 +210,7 @@ func (m *matcher) cannotMeet(b []byte, t *tagText, key uint64) bool {
 	return !m.hasClassTests || t.class < 0 || m.noClass(b[t.attrs[t.class].from:t.attrs[t.class].to])
 }
 
-func (m *matcher) noClass(v []byte) bool {
+func (m *glimpse) noClass(v []byte) bool {
 	from := -1
 	for i, c := range v {
 		switch {

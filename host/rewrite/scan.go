@@ -171,7 +171,7 @@ func skipAttrs(b []byte, i int) int {
 // glance is skipAttrs for a tag that no quick test aims at by its type. It
 // tells also whether one may aim at it by its id or by a class: then the
 // attributes have to be parsed.
-func (m *matcher) glance(b []byte, i int) (end int, may bool) {
+func (m *glimpse) glance(b []byte, i int) (end int, may bool) {
 	for {
 		for i < len(b) && byteClass[b[i]]&cNameEnd != 0 {
 			if b[i] == '>' {

@@ -186,7 +186,7 @@ func (r *Rewriter) declaration(b []byte, s int) int {
 // most are, it is simple, and no edit can aim at it. It returns the index after
 // it, or 0: then startTag has to see to it.
 func (r *Rewriter) shortStart(b []byte, s int) int {
-	if !r.swift || s+10 > len(b) || len(r.frames) > 0 {
+	if !r.swift || s+10 > len(b) {
 		return 0
 	}
 	// nameKey, as far as it needs no loop.
@@ -198,15 +198,34 @@ func (r *Rewriter) shortStart(b []byte, s int) int {
 	size := uint(bits.TrailingZeros64(m)) >> 3
 	mask := uint64(1)<<(8*size) - 1
 	k, p := w&mask, s+1+int(size)
-	if k&0xE0E0E0E0E0E0E0E0 != 0x6060606060606060&mask || byteClass[b[p]]&cNameEnd == 0 {
+	if k&0xE0E0E0E0E0E0E0E0 != 0x6060606060606060&mask {
 		return 0
+	}
+	if c := b[p]; byteClass[c]&cNameEnd == 0 {
+		if c < '0' || c > '9' || size == 7 || byteClass[b[p+1]]&cNameEnd == 0 { // as in h1
+			return 0
+		}
+		k, p = w&(mask<<8|0xFF), p+1
 	}
 	f := tagFlags(k)
 	if !r.simple(f) {
 		return 0
 	}
 	end, x := p+1, r.plan.matcher
-	switch read := x.anyTag || x.tagBits[tagHash(k)]; {
+	look, read := &x.glimpse, x.anyTag || x.tagBits[tagHash(k)]
+	if len(r.frames) > 0 {
+		if !r.withinItem() {
+			return 0
+		}
+		if r.mayShow(k) {
+			l := &r.frames[len(r.frames)-1]
+			if !l.sees {
+				return 0
+			}
+			look, read = &l.look, true
+		}
+	}
+	switch {
 	case read && (!x.quick || len(x.byTag) > 0 && x.tagBits[tagHash(k)]):
 		return 0
 	case b[p] == '>':
@@ -214,7 +233,7 @@ func (r *Rewriter) shortStart(b []byte, s int) int {
 		end = skipAttrs(b, p)
 	default:
 		var may bool
-		if end, may = x.glance(b, p); may {
+		if end, may = look.glance(b, p); may {
 			return 0
 		}
 	}
