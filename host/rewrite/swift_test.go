@@ -40,7 +40,7 @@ func denseSoup(rnd *rand.Rand) string {
 	g := &pageWriter{Rand: rnd}
 	g.put(g.one("x", "<html><div>", "<head>x", "<!doctype html><html><body>x"))
 	names := []string{"a", "a", "p", "p", "li", "dd", "dt", "div", "span", "b", "section", "nobr", "h1", "h2", "ul", "hr", "br", "form", "button",
-		"select", "option", "table", "colgroup", "col", "tr", "td", "svg", "g", "desc", "template", "body", "custom-element"}
+		"select", "option", "table", "colgroup", "col", "tr", "td", "svg", "g", "desc", "template", "body", "custom-element", "h1x", "b2b"}
 	var open []string
 	for range 3 + g.IntN(25) {
 		switch n := len(open); {
@@ -53,7 +53,7 @@ func denseSoup(rnd *rand.Rand) string {
 			g.put("</", g.one(names...), ">")
 		default:
 			name := g.one(names...)
-			g.put("<", name, g.one("", "", " class=c1", " class='c2 c1'", " class=\"c3\"", " class=c&amp;d", " id=n1", " id=a&amp;b"), ">")
+			g.put("<", name, g.one("", "", " class=c1", " class='c2 c1'", " class=\"c3\"", " class=c&amp;d", " id=n1", " id=a&amp;b", " lat=1 lon=2", " class=c1 lat=1 lon=3"), ">")
 			open = append(open, name)
 		}
 	}
@@ -64,6 +64,9 @@ func shortWayPlans(t testing.TB) []*Plan {
 	var plans []*Plan
 	for _, target := range []string{".c1", "body > .c1", ".c1 > .c3", ".c1 .c2", "#n1", "#a\\&b, .c\\&d", "a, p", ".c3:nth-child(2)", ".c1 + .c3", ".c3:is(.c1 .c3, div .c3)", ".c3:is(:not(.c1))", "[class]"} {
 		plans = append(plans, compile(t, Options{}, edit(abi.OpAppend, target, "x"), edit(abi.OpAfter, target, "y")))
+	}
+	for _, show := range []string{".c1", ".c3.c1", "#n1", "b", "h2", "[class]", "*"} {
+		plans = append(plans, compile(t, Options{}, edit(abi.OpKeep, "ul, div, .c2", "within=40\nlat=lat\nlon=lon\nat=1,2", "show="+show), edit(abi.OpAppend, ".c3", "x")))
 	}
 	return append(plans,
 		compile(t, Options{Tail: []byte("<!---->")}, edit(abi.OpRemove, ".c2"), edit(abi.OpBefore, ".c3", "z")),
