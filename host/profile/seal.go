@@ -93,36 +93,40 @@ func (s *Sealer) Open(token []byte, b Binding) ([]byte, error) {
 	return plain, nil
 }
 
-// LoadKey reads the key file in dir, and makes one, readable by its owner
-// only, if there is none. Without its key every visitor's cookie is void: they
-// count as having refused until they choose again.
-func LoadKey(dir string) (Key, error) {
+// LoadKey reads the key of visitors' cookies, cookie.key in dir, as LoadKeyFile
+// does. Without its key every visitor's cookie is void: they count as having
+// refused until they choose again.
+func LoadKey(dir string) (Key, error) { return LoadKeyFile(dir, "cookie.key") }
+
+// LoadKeyFile reads the key in the file name of dir, and makes one, readable by
+// its owner only, if there is none.
+func LoadKeyFile(dir, name string) (Key, error) {
 	var key Key
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return key, fmt.Errorf("make the folder for keys: %w", err)
 	}
-	name := filepath.Join(dir, "cookie.key")
+	name = filepath.Join(dir, name)
 	b, err := os.ReadFile(name)
 	if err == nil {
 		if len(b) != len(key) {
-			return key, fmt.Errorf("key file %s has %d bytes, want %d: restore it from a backup, or remove it to void every visitor's cookie", name, len(b), len(key))
+			return key, fmt.Errorf("key file %s has %d bytes, want %d: restore it from a backup, or remove it to void all that was sealed with it", name, len(b), len(key))
 		}
 		return Key(b), nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return key, fmt.Errorf("read the cookie key: %w", err)
+		return key, fmt.Errorf("read the key %s: %w", name, err)
 	}
 	rand.Read(key[:])
 	if err := writeKey(dir, name, key[:]); err != nil {
-		return key, fmt.Errorf("write the cookie key: %w", err)
+		return key, fmt.Errorf("write the key %s: %w", name, err)
 	}
 	// Another process may have been first; its key is the one that counts.
 	b, err = os.ReadFile(name)
 	if err != nil {
-		return key, fmt.Errorf("read back the cookie key: %w", err)
+		return key, fmt.Errorf("read back the key %s: %w", name, err)
 	}
 	if len(b) != len(key) {
-		return key, fmt.Errorf("read back the cookie key %s: %d bytes, want %d", name, len(b), len(key))
+		return key, fmt.Errorf("read back the key %s: %d bytes, want %d", name, len(b), len(key))
 	}
 	return Key(b), nil
 }
@@ -130,7 +134,7 @@ func LoadKey(dir string) (Key, error) {
 // writeKey puts a whole key under name, or nothing: a crash before the link
 // leaves a stray temporary file, a crash after it leaves the key.
 func writeKey(dir, name string, key []byte) (err error) {
-	f, err := os.CreateTemp(dir, "cookie-*.tmp") // mode 0600
+	f, err := os.CreateTemp(dir, "key-*.tmp") // mode 0600
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,22 @@ func newSealer(key [32]byte) (*sealer, error) {
 	return s, nil
 }
 
+// A Namer makes the keys of subjects without a store: those that [Store.Subject]
+// of a Store with the same Options.Key makes. It is safe for concurrent use.
+type Namer struct{ seal *sealer }
+
+// NewNamer returns a Namer. The key must not be zero.
+func NewNamer(key [32]byte) (*Namer, error) {
+	s, err := newSealer(key)
+	if err != nil {
+		return nil, fmt.Errorf("name subjects: %w", err)
+	}
+	return &Namer{s}, nil
+}
+
+// Subject returns the key of a tenant's subject, as [Store.Subject] does.
+func (n *Namer) Subject(tenant, subject string) Key { return n.seal.subject(tenant, subject) }
+
 // A subjectMAC is kept for the next subject, as a request makes one on its way.
 type subjectMAC struct {
 	mac hash.Hash
