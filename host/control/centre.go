@@ -107,7 +107,7 @@ func (p *Privacy) view(r Request, v Visit) *view {
 		w.Purposes = append(w.Purposes, purpose{
 			Name: q.String(), Title: t.of[q.String()+".title"], About: t.of[q.String()+".about"],
 			Granted: d.Grants(q), Fixed: d.GPC && q == abi.Advertise, Used: v.Used.Has(q),
-			Rule: d.Rule(q).String(), Why: t.why(d, q), DPV: f.DPV, TCF: f.TCF,
+			Rule: d.Rule(q).String(), Why: t.why(&v, q), DPV: f.DPV, TCF: f.TCF,
 		})
 		if d.Rule(q) == consent.ByDNT {
 			w.Badge = t.of["signal.dnt"]
@@ -121,9 +121,12 @@ func (p *Privacy) view(r Request, v Visit) *view {
 }
 
 // why says in plain words what settled a purpose.
-func (t *texts) why(d *consent.Decision, p abi.Purpose) string {
+func (t *texts) why(v *Visit, p abi.Purpose) string {
+	d := &v.Decision
 	key, region := d.Rule(p).String(), d.Jurisdiction.ID
-	if key == "jurisdiction" && (region == "" || region == "unknown" || region == "other") {
+	if key == "jurisdiction" && v.SiteAsks {
+		key = "site"
+	} else if key == "jurisdiction" && (region == "" || region == "unknown" || region == "other") {
 		key = "strictest"
 	}
 	s, _ := t.text("why."+key, "day", t.day(d.ChosenAt), "region", region, "signal", signalName(d.Signal(p)))
@@ -179,11 +182,16 @@ func (p *Privacy) shown(r Request, v Visit) Answer {
 		saved = q.Get("saved")
 	}
 	switch saved {
-	case "choice", "erased":
-		if w.Chosen {
-			w.Saved = w.texts.of["saved."+saved]
-		} else {
+	case "choice", "erased", "here":
+		switch {
+		case !w.Chosen:
 			w.Failed = w.texts.of["saved.lost"]
+		case saved == "choice" && v.Devices == AllDevices:
+			w.Saved = w.texts.of["saved.devices"]
+		case saved == "here" || saved == "choice" && v.Devices == NotYetAllDevices:
+			w.Failed = w.texts.of["saved.here"]
+		default:
+			w.Saved = w.texts.of["saved."+saved]
 		}
 	case "preferences":
 		w.Saved = w.texts.of["saved.preferences"]

@@ -57,6 +57,9 @@ func (p *Privacy) act(r Request, v Visit, form url.Values) Answer {
 	a := Answer{Status: 303, Choice: choice}
 	if choice != nil {
 		a.Location = centre("choice", back)
+		if v.Devices != ThisDevice {
+			a.HereOnly = &Answer{Status: 303, Location: centre("here", back)}
+		}
 		if path := localPath(last(form, "return")); path != "" {
 			a.Location = path // from the notice on a page, back to that page
 		}
@@ -77,6 +80,10 @@ func (p *Privacy) act(r Request, v Visit, form url.Values) Answer {
 			}
 			shown := p.render("privacy", 400, w)
 			shown.Choice, shown.Preferences = a.Choice, a.Preferences
+			if a.HereOnly != nil {
+				w.Saved = w.texts.of["saved.here"]
+				shown.HereOnly = new(p.render("privacy", 400, w))
+			}
 			return shown
 		}
 		a.Preferences = &prefs
@@ -111,11 +118,19 @@ func last(form url.Values, name string) string {
 	return ""
 }
 
+// maxAhead is how far the time of a choice may be ahead of the clock, so that it
+// is after the one before.
+const maxAhead = time.Minute
+
 // choiceOf returns a choice of what is granted, newer than every one before.
 func choiceOf(v *Visit, granted consent.Set) *consent.Choice {
 	c := &consent.Choice{Granted: granted, At: v.Now.UTC().Truncate(time.Second), UnderGPC: v.Decision.GPC, Epoch: 1, TextVersion: v.TextVersion}
 	if v.Choice != nil {
 		c.Epoch = max(v.Choice.Epoch+1, v.Choice.Epoch) // stays at the highest
+		// Two within a second are told apart, where a store compares them.
+		if next := v.Choice.At.Add(time.Second); c.At.Before(next) && next.Sub(v.Now) < maxAhead {
+			c.At = next
+		}
 	}
 	return c
 }
@@ -133,6 +148,9 @@ func withoutExact(c *consent.Choice, p profile.Preferences) *profile.Preferences
 // erase drops all, and refuses all: else what was erased would be gathered anew.
 func erase(v Visit, a Answer) Answer {
 	a.EraseAll, a.Choice, a.Preferences = true, choiceOf(&v, 0), &profile.Preferences{}
+	if v.Devices != ThisDevice && a.HereOnly == nil {
+		a.HereOnly = &Answer{Status: 303, Location: PathPrivacy + "?saved=here"}
+	}
 	return a
 }
 
@@ -151,7 +169,11 @@ func (p *Privacy) exact(r Request, v Visit, form url.Values) Answer {
 		return p.render("privacy", 400, w)
 	}
 	granted := v.Decision.Granted().With(abi.Localize).With(abi.Locate)
-	return Answer{Status: 303, Location: centre("choice", back), Choice: choiceOf(&v, granted), Preferences: &prefs}
+	a := Answer{Status: 303, Location: centre("choice", back), Choice: choiceOf(&v, granted), Preferences: &prefs}
+	if v.Devices != ThisDevice {
+		a.HereOnly = &Answer{Status: 303, Location: centre("here", back)}
+	}
+	return a
 }
 
 // chosen returns the choice that a form makes, nil if it makes none. A purpose

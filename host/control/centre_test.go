@@ -127,7 +127,14 @@ func TestEveryTextShows(t *testing.T) {
 			u := visit(consent.Signals{})
 			u.Decision.Jurisdiction.ID = s
 			show("saved=choice", u)
+			u.SiteAsks = true
+			show("", u)
 		}
+		for _, d := range []Devices{AllDevices, NotYetAllDevices} {
+			v.Devices = d
+			show("saved=choice", v)
+		}
+		v.Devices = ThisDevice
 		for m := range 12 {
 			c := *none
 			c.At = time.Date(2026, time.Month(m+1), 1, 0, 0, 0, 0, time.UTC)

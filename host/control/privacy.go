@@ -56,12 +56,23 @@ type Visit struct {
 	Used        consent.Set // purposes that something on this site reads data for
 	TextVersion uint16      // of the text that visitors are shown now
 	Why         []string    // why the last page looks as it does, in the policies' words
+	SiteAsks    bool        // nothing was chosen, and it is the site that asks, not the rules of the place
+	Devices     Devices     // where the visitor's choice holds
 	Brand       *Brand      // nil for the plain page
 	Now         time.Time
 
 	// Attribution is what the geo database's licence asks to be shown; "" for nothing.
 	Attribution, AttributionURL string
 }
+
+// Devices tells where a visitor's choice holds.
+type Devices uint8
+
+const (
+	ThisDevice       Devices = iota // the site knows of no others
+	AllDevices                      // of the subject that they are
+	NotYetAllDevices                // of that subject, but it could not be kept for the others yet
+)
 
 // A Request is a request to the privacy centre.
 type Request struct {
@@ -87,7 +98,12 @@ type Answer struct {
 
 	Choice      *consent.Choice      // to keep, if not nil
 	Preferences *profile.Preferences // to keep, if not nil; to erase, if empty
-	EraseAll    bool                 // whatever else is known of the visitor is to be dropped
+	// HereOnly has the status, location and body of what to answer instead where
+	// Choice can be kept on this device, but not for all of the subject's. Nil: no
+	// others are known.
+	HereOnly *Answer
+
+	EraseAll bool // whatever else is known of the visitor is to be dropped
 }
 
 //go:embed pages script

@@ -62,7 +62,7 @@ func (p *Privacy) api(r Request, v Visit) Answer {
 		return apiPlace(r, v, body)
 	}
 	if r.Method == "DELETE" {
-		return erase(v, jsonAnswer(200, map[string]bool{"erased": true}))
+		return erase(v, keptOn(v, 200, map[string]any{"erased": true}))
 	}
 	return jsonAnswer(200, profileOut(&v))
 }
@@ -141,8 +141,24 @@ func apiChoice(r Request, v Visit, body map[string]json.RawMessage) Answer {
 	for p := range abi.Purpose(abi.Purposes) {
 		saved[p.String()] = granted.Has(p)
 	}
-	a := jsonAnswer(200, map[string]any{"chosen": saved, "chosen_at": c.At, "under_gpc": c.UnderGPC})
+	said := map[string]any{"chosen": saved, "chosen_at": c.At, "under_gpc": c.UnderGPC}
+	a := keptOn(v, 200, said)
 	a.Choice, a.Preferences = c, withoutExact(c, v.Preferences)
+	return a
+}
+
+// keptOn answers with what was said. Where the site knows the visitor as a
+// subject, it tells whether it holds on all of their devices: if it does not yet,
+// with 202, as it will when the store can (RFC 9110, 15.3.3).
+func keptOn(v Visit, status int, said map[string]any) Answer {
+	if v.Devices == ThisDevice {
+		return jsonAnswer(status, said)
+	}
+	said["all_devices"] = false
+	here := jsonAnswer(202, said)
+	said["all_devices"] = true
+	a := jsonAnswer(status, said)
+	a.HereOnly = &here
 	return a
 }
 

@@ -18,6 +18,7 @@ type choiceJSON struct {
 	GPC          bool                   `json:"gpc"`
 	Jurisdiction string                 `json:"jurisdiction"`
 	TextVersion  uint16                 `json:"text_version"`
+	AllDevices   *bool                  `json:"all_devices,omitempty"` // it holds on all of the subject's; left out: none is known
 }
 
 type purposeJSON struct {
@@ -31,6 +32,9 @@ type purposeJSON struct {
 func choiceOut(v *Visit) choiceJSON {
 	d := &v.Decision
 	out := choiceJSON{Purposes: map[string]purposeJSON{}, Ask: d.Ask, GPC: d.GPC, Jurisdiction: d.Jurisdiction.ID, TextVersion: v.TextVersion}
+	if v.Devices != ThisDevice {
+		out.AllDevices = new(v.Devices == AllDevices)
+	}
 	if at := d.ChosenAt; !at.IsZero() {
 		out.ChosenAt = &at
 	}
