@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bytes"
+	"encoding/binary"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -14,6 +15,7 @@ import (
 const (
 	useChoice      use = "choice"
 	usePreferences use = "preferences"
+	useSubject     use = "subject"
 )
 
 type use string
@@ -28,10 +30,14 @@ func (x *exchange) cookieName(u use) string {
 		return "bespoke-choice"
 	case u == useChoice:
 		return "__Host-bespoke-choice"
-	case plain:
+	case u == usePreferences && plain:
 		return "bespoke-preferences"
+	case u == usePreferences:
+		return "__Host-bespoke-preferences"
+	case plain:
+		return "bespoke-subject"
 	}
-	return "__Host-bespoke-preferences"
+	return "__Host-bespoke-subject"
 }
 
 // secure reports whether the visitor came over TLS, as a trusted proxy says.
@@ -43,59 +49,158 @@ func (x *exchange) binding(u use) profile.Binding {
 	return profile.Binding{Use: string(u), Tenant: x.tenant.name, Host: string(x.host)}
 }
 
-// cookie returns the value of a request cookie (RFC 6265, 4.2.1), and how many
-// there are of that name.
-func (x *exchange) cookie(name string) (value []byte, n int) {
+var (
+	ownMark   = []byte("bespoke-") // in the name of every cookie of ours
+	semicolon = []byte(";")
+	equals    = []byte("=")
+)
+
+// ownCookies are the cookies of ours that came with a request. They are opened
+// when somebody wants to know, which for the preferences is seldom.
+type ownCookies struct{ choice, preferences, subject ownCookie }
+
+// An ownCookie is a cookie as it came: the last one of the name, and how many
+// there were.
+type ownCookie struct {
+	token []byte
+	n     int
+}
+
+func (o *ownCookies) reset() {
+	for _, c := range [...]*ownCookie{&o.choice, &o.preferences, &o.subject} {
+		c.token, c.n = c.token[:0], 0
+	}
+}
+
+// keptToken is the most of a token that is kept. It is more than a Sealer opens.
+const keptToken = 4096 + 1
+
+// keepCookies keeps our cookies (RFC 6265, 4.2.1), before the request is made the
+// origin's.
+func (x *exchange) keepCookies() {
 	h := &x.ctx.Request.Header
 	if len(h.PeekCanonical(nameCookie)) == 0 {
-		return nil, 0
+		return
 	}
+	choice, preferences, subject := x.cookieName(useChoice), x.cookieName(usePreferences), x.cookieName(useSubject)
 	for _, line := range h.PeekAll("Cookie") {
-		for pair := range bytes.SplitSeq(line, []byte(";")) {
-			k, v, _ := bytes.Cut(bytes.TrimSpace(pair), []byte("="))
-			if string(bytes.TrimSpace(k)) == name {
-				value = bytes.TrimSpace(v)
-				n++
+		if !bytes.Contains(line, ownMark) {
+			continue
+		}
+		for pair := range bytes.SplitSeq(line, semicolon) {
+			k, v, _ := bytes.Cut(bytes.TrimSpace(pair), equals)
+			var c *ownCookie
+			switch string(bytes.TrimSpace(k)) {
+			case choice:
+				c = &x.cookies.choice
+			case preferences:
+				c = &x.cookies.preferences
+			case subject:
+				c = &x.cookies.subject
+			default:
+				continue
+			}
+			v = bytes.TrimSpace(v)
+			c.token, c.n = append(c.token[:0], v[:min(len(v), keptToken)]...), c.n+1
+		}
+	}
+}
+
+// A keptChoice is the choice that the visitor's browser keeps.
+type keptChoice struct {
+	opened     bool
+	unreadable bool            // there is one, or several, and nobody can tell what it is
+	choice     *consent.Choice // nil: none, or unreadable
+	issued     time.Time       // when the browser was told to keep it
+	as         subjectTag      // whom the visitor was known as when they chose
+}
+
+// A subjectTag tells subjects apart; zero is nobody.
+type subjectTag [12]byte
+
+// The cookie of a choice is a version, the second in which it was issued, a tag,
+// and the choice. A choice alone, which begins with a number below this one, is
+// what earlier builds wrote.
+const (
+	choiceCookie     = 0xC1
+	choiceCookieHead = 1 + 4 + len(subjectTag{})
+)
+
+func (k *keptChoice) encode() []byte {
+	b := make([]byte, 0, 40)
+	b = append(b, choiceCookie)
+	b = binary.BigEndian.AppendUint32(b, uint32(k.issued.Unix()))
+	b = append(b, k.as[:]...)
+	return append(b, k.choice.Encode()...)
+}
+
+func (k *keptChoice) parse(b []byte) (err error) {
+	if len(b) > choiceCookieHead && b[0] == choiceCookie {
+		k.issued = time.Unix(int64(binary.BigEndian.Uint32(b[1:])), 0)
+		copy(k.as[:], b[5:])
+		b = b[choiceCookieHead:]
+	}
+	if k.choice, err = consent.ParseChoice(b); err == nil && k.issued.IsZero() {
+		k.issued = k.choice.At
+	}
+	return err
+}
+
+// openChoice opens the visitor's choice. One that cannot be read, or more than
+// one, is unreadable: the decision takes it for a refusal.
+func (x *exchange) openChoice() {
+	k, c := &x.kept, &x.cookies.choice
+	if k.opened {
+		return
+	}
+	if k.opened = true; c.n == 0 {
+		return
+	}
+	plain, err := x.edge.sealer.Open(c.token, x.binding(useChoice))
+	if err == nil {
+		err = k.parse(plain)
+	}
+	if err != nil || c.n > 1 {
+		*k = keptChoice{opened: true, unreadable: true}
+	}
+}
+
+// renewAfter is how old the cookie of a refusal gets before the browser is told
+// to keep it anew, so that a visitor who comes back within a year is not
+// forgotten.
+const renewAfter = 30 * 24 * time.Hour
+
+// renews reports whether the cookie is to be sent anew. Only one that grants
+// nothing any more is: a cookie that grants something, sent with an answer that
+// was under way while the visitor withdrew, would bring back what they withdrew.
+func (k *keptChoice) renews(now time.Time) bool {
+	if k.choice == nil || now.Sub(k.issued) < renewAfter {
+		return false
+	}
+	return k.choice.Granted == 0 || now.Sub(k.choice.At) > consent.ChoiceLife
+}
+
+// renewChoice has the browser keep a refusal for another while, if it is time.
+func (x *exchange) renewChoice() {
+	k := &x.kept // opened where something could be tailored
+	if !k.renews(x.began) {
+		return
+	}
+	k.issued = x.began
+	x.setCookie(&x.in.Header, useChoice, k.encode())
+	keepPrivate(&x.in.Header)
+}
+
+// preferences returns what the visitor declared. What cannot be read, or is
+// there twice, is as if nothing had been declared.
+func (x *exchange) preferences() *profile.Preferences {
+	if c := &x.cookies.preferences; c.n > 0 {
+		if c.n == 1 {
+			if plain, err := x.edge.sealer.Open(c.token, x.binding(usePreferences)); err == nil {
+				x.declared, _ = profile.ParsePreferences(plain)
 			}
 		}
-	}
-	return value, n
-}
-
-// openChoice returns the visitor's choice. One that cannot be read, or more
-// than one, is unreadable: the decision takes it for a refusal.
-func (x *exchange) openChoice() (c *consent.Choice, unreadable bool) {
-	token, n := x.cookie(x.cookieName(useChoice))
-	if n == 0 {
-		return nil, false
-	}
-	if n > 1 {
-		return nil, true
-	}
-	plain, err := x.edge.sealer.Open(token, x.binding(useChoice))
-	if err != nil {
-		return nil, true
-	}
-	c, err = consent.ParseChoice(plain)
-	return c, err != nil
-}
-
-// keepPreferences keeps the cookie in which the visitor's preferences are, until
-// somebody wants to know them: opening it costs more than most policies do.
-func (x *exchange) keepPreferences() {
-	if token, n := x.cookie(x.cookieName(usePreferences)); n == 1 {
-		x.sealed = append(x.sealed[:0], token...)
-	}
-}
-
-// preferences returns what the visitor declared. What cannot be read is as if
-// nothing had been declared.
-func (x *exchange) preferences() *profile.Preferences {
-	if len(x.sealed) > 0 {
-		if plain, err := x.edge.sealer.Open(x.sealed, x.binding(usePreferences)); err == nil {
-			x.declared, _ = profile.ParsePreferences(plain)
-		}
-		x.sealed = x.sealed[:0]
+		c.n = 0
 	}
 	return &x.declared
 }
@@ -104,8 +209,8 @@ func (x *exchange) preferences() *profile.Preferences {
 // again before (consent.ChoiceLife); a refusal outlives that.
 const cookieLife = 400 * 24 * time.Hour // the most that browsers allow (RFC 6265bis, 5.5)
 
-// setCookie seals plain into one of our cookies; nil drops the cookie.
-func (x *exchange) setCookie(u use, plain []byte) {
+// setCookie seals plain into one of our cookies on an answer; nil drops the cookie.
+func (x *exchange) setCookie(h *fasthttp.ResponseHeader, u use, plain []byte) {
 	var c fasthttp.Cookie
 	name := x.cookieName(u)
 	c.SetKey(name)
@@ -119,5 +224,5 @@ func (x *exchange) setCookie(u use, plain []byte) {
 		c.SetMaxAge(int(cookieLife / time.Second))
 		c.SetValue(x.edge.sealer.Seal(plain, x.binding(u)))
 	}
-	x.ctx.Response.Header.SetCookie(&c)
+	h.SetCookie(&c)
 }

@@ -12,24 +12,27 @@ import (
 // no policy reads it.
 func (x *exchange) decide(whole geo.Place) {
 	j := geo.JurisdictionOf(whole.Country, whole.Region)
+	t := x.tenant
 	s := consent.Signals{
-		Jurisdiction: consent.Jurisdiction{ID: j.ID, OptIn: j.Regime != geo.OptOut},
-		HonorDNT:     x.tenant.dnt,
+		Jurisdiction: consent.Jurisdiction{ID: j.ID, OptIn: j.Regime != geo.OptOut || t.optIn},
+		HonorDNT:     t.dnt,
+		TextVersion:  t.textVersion,
 		Now:          x.began,
 	}
+	x.stricter = t.optIn && j.Regime == geo.OptOut
 	h := &x.ctx.Request.Header
 	for _, name := range [...]string{"Sec-GPC", "DNT", "Cookie"} {
 		for _, line := range h.PeekAll(name) {
-			s.Header([]byte(name), line, &signalCookies)
+			s.Header([]byte(name), line, &t.signalCookies)
 		}
 	}
-	s.Choice, s.ChoiceUnreadable = x.openChoice()
+	x.openChoice()
+	x.lookUpSubject()
+	s.Choice, s.ChoiceUnreadable = x.comparable(), x.kept.unreadable
+	s.Subject, s.SubjectUnknown = x.subject.choice, x.subject.standing == subjectUnknown
 	x.decision = consent.Decide(s)
 	x.place = whole.At(precision(&x.decision))
 }
-
-// signalCookies are the cookies in which consent strings come.
-var signalCookies = consent.DefaultCookieNames()
 
 // precision is how exactly a decision lets the visitor's place be known. The
 // address never tells an exact place, whatever is granted.

@@ -126,10 +126,14 @@ func (x *exchange) dry(in DryInput) (r DryResult, err error) {
 	}
 	// 2, 3 and 4. The place, the decision, the preferences: by way of the
 	// cookies that the visitor would send.
-	x.sendCookie(useChoice, in.Choice != nil, func() []byte { return in.Choice.Encode() })
+	x.sendCookie(useChoice, in.Choice != nil, func() []byte {
+		c := *in.Choice
+		c.TextVersion = cmp.Or(c.TextVersion, x.tenant.textVersion) // as if made now
+		return c.Encode()
+	})
 	x.sendCookie(usePreferences, !in.Preferences.Empty(), in.Preferences.Encode)
+	x.keepCookies()
 	x.decide(in.Place)
-	x.keepPreferences()
 	r.Decision = x.decision
 
 	// 5. The request's policies.

@@ -36,8 +36,11 @@ type Config struct {
 	Geo     *geo.DB  // nil: every place is unknown; the caller closes it
 	Store   *Store   // nil: what tenants upload does not run; the caller closes it
 	Sealer  *profile.Sealer
-	Log     *slog.Logger     // nil: nothing is logged
-	Now     func() time.Time // nil: the system's clock
+	// Subjects keeps the choices of those whom origins name; the caller closes it.
+	// With nil, nobody is remembered.
+	Subjects *Subjects
+	Log      *slog.Logger     // nil: nothing is logged
+	Now      func() time.Time // nil: the system's clock
 }
 
 // An Edge serves the sites of one configuration. It is safe for concurrent use.
@@ -45,6 +48,7 @@ type Edge struct {
 	server   fasthttp.Server
 	sealer   *profile.Sealer
 	store    *Store
+	subjects *Subjects
 	privacy  *control.Privacy
 	log      *slog.Logger
 	now      func() time.Time
@@ -77,7 +81,7 @@ func New(c Config) (*Edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, privacy: privacy, log: c.Log, now: c.Now}
+	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, subjects: c.Subjects, privacy: privacy, log: c.Log, now: c.Now}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}

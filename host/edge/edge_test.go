@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,6 +64,8 @@ type rig struct {
 	dir    string
 	log    *syncBuffer
 	store  *Store
+	known  *Subjects // nil without subjects
+	clock  *clock
 	served chan error
 }
 
@@ -75,6 +78,7 @@ type rigConfig struct {
 	trust  string
 	tenant string // more YAML of the tenant, on one line
 	level  slog.Level
+	known  bool
 }
 
 func routes(yaml string) rigOption     { return func(c *rigConfig) { c.routes = yaml } }
@@ -82,7 +86,14 @@ func extra(yaml string) rigOption      { return func(c *rigConfig) { c.extra = y
 func originAt(addr string) rigOption   { return func(c *rigConfig) { c.origin = addr } }
 func ofTenant(yaml string) rigOption   { return func(c *rigConfig) { c.tenant = yaml } }
 func logging(l slog.Level) rigOption   { return func(c *rigConfig) { c.level = l } }
+func withSubjects() rigOption          { return func(c *rigConfig) { c.known = true } }
 func trusting(prefix string) rigOption { return func(c *rigConfig) { c.trust = prefix } }
+
+// A clock is the system's, and what a test adds.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time           { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) advance(by time.Duration) { c.ahead.Add(int64(by)) }
 
 type syncBuffer struct {
 	mu sync.Mutex
@@ -127,7 +138,7 @@ func newRig(t testing.TB, origin http.Handler, opts ...rigOption) *rig {
 	for _, o := range opts {
 		o(&c)
 	}
-	r := &rig{t: t, dir: t.TempDir(), log: &syncBuffer{}, served: make(chan error, 1)}
+	r := &rig{t: t, dir: t.TempDir(), log: &syncBuffer{}, clock: new(clock), served: make(chan error, 1)}
 	if c.origin == "" {
 		r.origin = httptest.NewServer(origin)
 		t.Cleanup(r.origin.Close)
@@ -164,7 +175,18 @@ func newRig(t testing.TB, origin http.Handler, opts ...rigOption) *rig {
 			}
 		})
 	}
-	r.edge, err = New(Config{Site: site, Modules: modules, Geo: places, Store: r.store, Sealer: sealer, Log: log})
+	if c.known {
+		if r.known, err = NewSubjects(SubjectsConfig{Dir: r.subjectsDir(), Key: [32]byte{2}, Log: log, Retry: 20 * time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			r.stop()
+			if err := r.known.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	r.edge, err = New(Config{Site: site, Modules: modules, Geo: places, Store: r.store, Subjects: r.known, Sealer: sealer, Log: log, Now: r.clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,6 +200,8 @@ func newRig(t testing.TB, origin http.Handler, opts ...rigOption) *rig {
 	t.Cleanup(r.stop)
 	return r
 }
+
+func (r *rig) subjectsDir() string { return filepath.Join(r.dir, "store") }
 
 func (r *rig) config() string { return filepath.Join(r.dir, "bespoke.yaml") }
 

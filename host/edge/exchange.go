@@ -36,7 +36,10 @@ type exchange struct {
 	trusted  bool       // the peer is a trusted proxy
 	place    geo.Place  // as far as the decision grants; the rest is gone
 	decision consent.Decision
-	sealed   []byte // the cookie with the preferences, until they are wanted
+	stricter bool       // the site asks where the rules of the place would not
+	cookies  ownCookies // of ours, that came
+	kept     keptChoice
+	subject  subject
 	declared profile.Preferences
 
 	in          *fasthttp.Response // the origin's answer
@@ -112,7 +115,8 @@ func (x *exchange) end() {
 	edits, own := x.edits, x.own
 	clear(edits[:cap(edits)]) // they hold what a policy made of this visitor's data
 	clear(own[:cap(own)])
-	*x = exchange{edits: edits[:0], own: own[:0], scratch: x.scratch[:0], sealed: x.sealed[:0]}
+	x.cookies.reset()
+	*x = exchange{edits: edits[:0], own: own[:0], scratch: x.scratch[:0], cookies: x.cookies}
 	exchanges.Put(x)
 }
 
@@ -127,6 +131,10 @@ func (x *exchange) run() fault {
 		return f
 	}
 
+	// What is between the visitor and the edge stays here.
+	x.keepCookies()
+	x.ctx.Request.Header.DelBytes(nameSubject)
+
 	// Where nothing can be tailored, nothing is asked about the visitor.
 	if x.tailors() {
 		// 2. Where is the visitor? No later phase looks at the address.
@@ -135,8 +143,8 @@ func (x *exchange) run() fault {
 		// 3. What did the visitor grant? What they did not is dropped here.
 		x.decide(whole)
 
-		// 4. What did the visitor tell us themselves?
-		x.keepPreferences()
+		// 4. What did the visitor tell us themselves? It is opened when a policy
+		// wants to know (preferences), whatever was decided.
 	}
 	if x.ownPage() {
 		return noFault
@@ -154,6 +162,10 @@ func (x *exchange) run() fault {
 	if f := x.askOrigin(); f != noFault {
 		return f
 	}
+
+	// What it says to the edge alone.
+	x.takeSubject()
+	x.renewChoice()
 
 	// 7. What do policies want of the response?
 	if x.rewritable() {

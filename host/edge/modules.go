@@ -59,6 +59,10 @@ func Load(ctx context.Context, file string, log *slog.Logger) (*config.Config, *
 		m.Close()
 		return nil, nil, err
 	}
+	if err := checkBrands(site); err != nil {
+		m.Close()
+		return nil, nil, err
+	}
 	return site, m, nil
 }
 

@@ -27,10 +27,9 @@ func (x *exchange) ownPage() bool {
 		return false
 	}
 	req := &x.ctx.Request
-	choice, _ := x.openChoice()
 	visit := control.Visit{
-		Site: x.tenant.name, Origin: x.siteURL(), Decision: x.decision, Choice: choice, Preferences: *x.preferences(),
-		Used: x.used(), Now: x.began,
+		Site: x.tenant.name, Origin: x.siteURL(), Decision: x.decision, Choice: x.latest(), Preferences: *x.preferences(),
+		Used: x.used(), TextVersion: x.tenant.textVersion, SiteAsks: x.stricter, Devices: x.devices(), Brand: x.tenant.brand, Now: x.began,
 	}
 	if x.snap.geo != nil {
 		info := x.snap.geo.Info()
@@ -41,14 +40,18 @@ func (x *exchange) ownPage() bool {
 		ContentType: string(req.Header.ContentType()), AcceptLanguage: string(req.Header.Peek("Accept-Language")),
 		Body: req.Body(), CrossOrigin: x.crossOrigin(),
 	}, visit)
+	h := &x.ctx.Response.Header
 	if a.Choice != nil {
-		x.setCookie(useChoice, a.Choice.Encode())
+		x.keepChoice(&a)
+	}
+	if a.EraseAll && x.cookies.subject.n > 0 {
+		x.setCookie(h, useSubject, nil)
 	}
 	if a.Preferences != nil {
 		if a.Preferences.Empty() {
-			x.setCookie(usePreferences, nil)
+			x.setCookie(h, usePreferences, nil)
 		} else {
-			x.setCookie(usePreferences, a.Preferences.Encode())
+			x.setCookie(h, usePreferences, a.Preferences.Encode())
 		}
 	}
 	caching := "no-store"
@@ -57,6 +60,39 @@ func (x *exchange) ownPage() bool {
 	}
 	x.answer(a, caching)
 	return true
+}
+
+// keepChoice has the visitor's browser keep their choice, and the store, if they
+// are a known subject. Where the store cannot, the answer says so.
+func (x *exchange) keepChoice(a *control.Answer) {
+	s := &x.subject
+	k := keptChoice{choice: a.Choice, issued: x.began}
+	elsewhere := true
+	switch {
+	case s.key != "":
+		k.as = s.tag()
+		elsewhere = x.edge.subjects.keep(s.key, a.Choice)
+	case s.named: // nobody can tell whom
+		elsewhere = false
+	case x.cookies.subject.n > 0 && x.edge.subjects != nil:
+		// Unreadable. The visitor has spoken: it no longer speaks for them.
+		x.setCookie(&x.ctx.Response.Header, useSubject, nil)
+	}
+	x.setCookie(&x.ctx.Response.Header, useChoice, k.encode())
+	if !elsewhere && a.HereOnly != nil {
+		a.Status, a.Location, a.Body = a.HereOnly.Status, a.HereOnly.Location, a.HereOnly.Body
+	}
+}
+
+// devices tells on which of their devices the visitor's choice holds.
+func (x *exchange) devices() control.Devices {
+	switch s := &x.subject; {
+	case s.standing == noSubject, s.standing == subjectUnknown && !s.named:
+		return control.ThisDevice
+	case s.standing == subjectKept:
+		return control.AllDevices
+	}
+	return control.NotYetAllDevices
 }
 
 // siteURL returns the site as the visitor's browser names it.

@@ -180,12 +180,12 @@ var (
 		"age", "date", "vary", "location", "content-security-policy", "strict-transport-security",
 		"x-frame-options", "x-content-type-options", "clear-site-data", "surrogate-control", "cdn-cache-control",
 		"pragma", "refresh", "permissions-policy", "referrer-policy", "alt-svc", "www-authenticate",
-		"access-control-*", "cross-origin-*", "proxy-*",
+		"access-control-*", "cross-origin-*", "proxy-*", "bespoke-*",
 	}
 	requestReserved = []string{
 		"connection", "content-length", "transfer-encoding", "trailer", "upgrade", "keep-alive", "te", "host",
 		"cookie", "authorization", "accept-encoding", "range", "if-none-match", "if-modified-since", "expect",
-		"x-forwarded-*", "forwarded", "x-real-ip", "via", "sec-*", "dnt", "origin", "referer", "proxy-*",
+		"x-forwarded-*", "forwarded", "x-real-ip", "via", "sec-*", "dnt", "origin", "referer", "proxy-*", "bespoke-*",
 	}
 )
 

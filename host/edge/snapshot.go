@@ -11,6 +11,7 @@ import (
 	"bespoke/geo"
 	"bespoke/host/config"
 	"bespoke/host/consent"
+	"bespoke/host/control"
 	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 )
@@ -38,11 +39,17 @@ type tenant struct {
 	name   string
 	origin *origin
 	zone   *time.Location
-	dnt    bool
 	keep   bool       // pass the visitor's Host header on
 	strip  *stripping // what its origin is not sent; nil: nothing
 	routes []route
 	used   consent.Set // purposes that some policy of it reads data for
+
+	// How visitors are asked, and what is honoured of what their browsers say.
+	optIn         bool // everywhere, also where the rules of the place do not ask for it
+	dnt           bool
+	textVersion   uint16
+	signalCookies consent.CookieNames
+	brand         *control.Brand // nil: the plain page
 
 	compiler *rewrite.Compiler // of its policies' edits; one tenant's do not push out another's
 }
@@ -74,7 +81,14 @@ func newSnapshot(site *config.Config, modules *Modules, db *geo.DB) (*snapshot, 
 	s := &snapshot{site: site, modules: modules, geo: db, trusted: site.TrustedProxies, exact: map[string]*tenant{}}
 	for i := range site.Tenants {
 		c := &site.Tenants[i]
-		t := &tenant{name: c.Name, origin: newOrigin(c.Origin, site.Limits), zone: c.Zone, dnt: c.Consent.DNT, keep: c.PreserveHost, strip: newStripping(&c.Consent), compiler: rewrite.NewCompiler(rememberedTargets)}
+		t := &tenant{
+			name: c.Name, origin: newOrigin(c.Origin, site.Limits), zone: c.Zone, keep: c.PreserveHost, strip: newStripping(&c.Consent), compiler: rewrite.NewCompiler(rememberedTargets),
+			optIn: c.Consent.OptIn, dnt: c.Consent.DNT, textVersion: c.Consent.TextVersion, signalCookies: c.Consent.Cookies,
+		}
+		var err error
+		if t.brand, err = brandOf(&c.Consent.Brand); err != nil {
+			return nil, fmt.Errorf("tenant %s, brand: %w", c.Name, err)
+		}
 		for _, r := range c.Routes {
 			compiled, err := newRoute(r, modules)
 			if err != nil {
@@ -98,6 +112,30 @@ func newSnapshot(site *config.Config, modules *Modules, db *geo.DB) (*snapshot, 
 	slices.SortStableFunc(s.wild, func(a, b wildHost) int { return len(b.suffix) - len(a.suffix) })
 	s.refs.Store(1) // the Edge's own, until it is replaced
 	return s, nil
+}
+
+// brandOf returns a site's brand, nil for none.
+func brandOf(c *config.Brand) (*control.Brand, error) {
+	if c.Line == 0 {
+		return nil, nil
+	}
+	b := &control.Brand{Accent: c.Accent, AccentDark: c.AccentDark, Logo: c.Logo, Title: c.Title, Intro: c.Intro}
+	return b, b.Check()
+}
+
+// checkBrands reports the brands of a configuration that cannot be used.
+func checkBrands(site *config.Config) error {
+	var wrong config.Errors
+	for i := range site.Tenants {
+		c := &site.Tenants[i].Consent.Brand
+		if _, err := brandOf(c); err != nil && len(wrong) < config.MaxErrors {
+			wrong = append(wrong, config.Error{File: site.File, Line: c.Line, Col: c.Col, Msg: "brand: " + err.Error()})
+		}
+	}
+	if wrong != nil {
+		return wrong
+	}
+	return nil
 }
 
 func newRoute(r config.Route, modules *Modules) (route, error) {

@@ -197,8 +197,9 @@ func (x *exchange) appendHop(dst, entry []byte, first bool) []byte {
 // a consent string that says the same is not the header.
 func hasGPC(h *fasthttp.RequestHeader) bool {
 	var s consent.Signals
+	var none consent.CookieNames
 	for _, line := range h.PeekAll("Sec-GPC") {
-		s.Header(nameGPC, line, &signalCookies)
+		s.Header(nameGPC, line, &none)
 	}
 	return s.GPC
 }

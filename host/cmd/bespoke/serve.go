@@ -112,6 +112,7 @@ type process struct {
 	site     atomic.Pointer[config.Config] // replaced by reload
 	edge     *edge.Edge
 	store    *edge.Store
+	subjects *edge.Subjects
 	geo      *geo.DB // nil without one
 	stopGeo  context.CancelFunc
 	admin    *control.Admin // nil without one
@@ -184,9 +185,19 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 			p.store.Close()
 		}
 	}()
+	if p.subjects, err = openSubjects(site.State, log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.subjects.Close()
+		}
+	}()
 	p.site.Store(site)
 	p.watch(ctx, db)
-	if p.edge, err = edge.New(edge.Config{Site: site, Modules: modules, Geo: db, Store: p.store, Sealer: sealer, Log: log}); err != nil {
+	if p.edge, err = edge.New(edge.Config{
+		Site: site, Modules: modules, Geo: db, Store: p.store, Subjects: p.subjects, Sealer: sealer, Log: log,
+	}); err != nil {
 		return nil, err
 	}
 	if p.listener, err = net.Listen("tcp", site.Listen); err != nil {
@@ -203,6 +214,17 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 		go p.admin.Serve()
 	}
 	return p, nil
+}
+
+// openSubjects readies what keeps the choices of those whom origins name. They
+// have a key of their own: who makes visitors' cookies void does not lose what
+// subjects refused.
+func openSubjects(state string, log *slog.Logger) (*edge.Subjects, error) {
+	key, err := profile.LoadKeyFile(filepath.Join(state, "keys"), "subjects.key")
+	if err != nil {
+		return nil, err
+	}
+	return edge.NewSubjects(edge.SubjectsConfig{Dir: filepath.Join(state, "store"), Key: key, Log: log})
 }
 
 // tenants returns the names of the sites that are configured now.
@@ -282,7 +304,7 @@ func (p *process) stop() error {
 	if p.admin != nil {
 		err = errors.Join(err, p.admin.Close(ctx))
 	}
-	err = errors.Join(err, p.store.Close())
+	err = errors.Join(err, p.store.Close(), p.subjects.Close())
 	p.stopGeo()
 	if p.geo != nil {
 		err = errors.Join(err, p.geo.Close())
