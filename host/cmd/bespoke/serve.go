@@ -68,8 +68,9 @@ func checkCommand() *cobra.Command {
 		Use:   "check -c FILE",
 		Short: "Check a configuration, its policies and its files, without serving",
 		Long: `Check a configuration as serve would read it: every key and value, every file
-that it names, every policy (compiled, and started once). Prints what is wrong,
-a line each: file, line, column, what was found and what was expected.`,
+that it names, every policy (compiled, and started once), and how visitors are
+asked (a regime laxer than their place's, a colour too pale to read). Prints what
+is wrong, a line each: file, line, column, what was found and what was expected.`,
 		Example: "  bespoke check -c bespoke.yaml",
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
