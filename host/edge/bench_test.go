@@ -61,6 +61,10 @@ func playRole(name string) {
 		pprof.StartCPUProfile(f)
 		defer f.Close()
 		defer pprof.StopCPUProfile()
+		if g, err := os.Create(filepath.Join(dir, name+".allocs.prof")); err == nil {
+			defer g.Close()
+			defer pprof.Lookup("allocs").WriteTo(g, 0)
+		}
 	}
 	io.Copy(io.Discard, os.Stdin)
 }

@@ -12,6 +12,7 @@ import (
 	"bespoke/geo"
 	"bespoke/host/consent"
 	"bespoke/host/profile"
+	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 )
 
@@ -45,21 +46,22 @@ type exchange struct {
 	in          *fasthttp.Response // the origin's answer
 	kind        kind               // of its body, if that may be edited
 	contentType string
-	picks       []pick     // which version of each policy runs
-	pickBuf     [4]pick    // holds picks
-	view        view       // of the run that is under way
-	edits       []abi.Edit // what policies emitted, in order
-	own         []abi.Edit // of bodyEdits
-	failed      int        // policies whose run failed
-	located     bool       // some policy was given a place
-	body        *body      // how the body is rewritten; nil: it passes
-	late        fault      // why a body did not go out whole
-	uploading   int64      // bytes of the upload budget that it holds
-	untouched   string     // why the body's edits were not even tried; "": they were
-	streamed    bool       // the body is written after the handler returns
-	passing     *[]byte    // of buffers: a body that passes as it is
-	parcel      parcel     // what is sent of a body that is whole in memory
-	scratch     []byte     // for values of headers
+	picks       []pick         // which version of each policy runs
+	pickBuf     [4]pick        // holds picks
+	view        view           // of the run that is under way
+	edits       []abi.Edit     // what policies emitted, in order
+	own         []abi.Edit     // of bodyEdits
+	drafts      rewrite.Drafts // what checking edits of the body left for the plan
+	failed      int            // policies whose run failed
+	located     bool           // some policy was given a place
+	body        *body          // how the body is rewritten; nil: it passes
+	late        fault          // why a body did not go out whole
+	uploading   int64          // bytes of the upload budget that it holds
+	untouched   string         // why the body's edits were not even tried; "": they were
+	streamed    bool           // the body is written after the handler returns
+	passing     *[]byte        // of buffers: a body that passes as it is
+	parcel      parcel         // what is sent of a body that is whole in memory
+	scratch     []byte         // for values of headers
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -116,7 +118,8 @@ func (x *exchange) end() {
 	clear(edits[:cap(edits)]) // they hold what a policy made of this visitor's data
 	clear(own[:cap(own)])
 	x.cookies.reset()
-	*x = exchange{edits: edits[:0], own: own[:0], scratch: x.scratch[:0], cookies: x.cookies}
+	x.drafts.Reset()
+	*x = exchange{edits: edits[:0], own: own[:0], scratch: x.scratch[:0], cookies: x.cookies, drafts: x.drafts}
 	exchanges.Put(x)
 }
 

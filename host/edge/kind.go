@@ -74,11 +74,11 @@ func (k kind) syntax() rewrite.Syntax {
 }
 
 // check tells whether an edit can be carried out in a body of the kind.
-func (k kind) check(c *rewrite.Compiler, e abi.Edit) abi.Refusal {
+func (k kind) check(c *rewrite.Compiler, d *rewrite.Drafts, e abi.Edit) abi.Refusal {
 	if k == jsonKind {
-		return rewrite.CheckJSON(e)
+		return d.CheckJSON(e)
 	}
-	return c.Check(e, k.syntax())
+	return d.Check(c, e, k.syntax())
 }
 
 // extract reads the values in a body that key names: SELECTOR or

@@ -138,7 +138,7 @@ func (v *view) check(e abi.Edit) abi.Refusal {
 				return abi.RefusedRight
 			}
 		}
-		return v.x.kind.check(v.x.tenant.compiler, e)
+		return v.x.kind.check(v.x.tenant.compiler, &v.x.drafts, e)
 	}
 	switch e.Op {
 	case abi.OpSetHeader, abi.OpAddHeader:

@@ -120,7 +120,7 @@ func (x *exchange) rewriteJSON(edits []abi.Edit) {
 	b := x.body
 	x.in.CloseBodyStream()
 	x.parcel.open()
-	plan, err := rewrite.CompileJSON(edits, rewrite.JSONOptions{})
+	plan, err := rewrite.CompileJSON(edits, rewrite.JSONOptions{Drafts: &x.drafts})
 	if err != nil {
 		x.planRefused(err)
 		b.plan = x.edge.idle
@@ -163,6 +163,7 @@ func (x *exchange) plan(edits []abi.Edit) *rewrite.Plan {
 	opt := rewrite.Options{
 		Syntax:  x.kind.syntax(),
 		Charset: rewrite.Sniff(x.body.head, x.contentType, x.kind == xmlKind),
+		Drafts:  &x.drafts,
 	}
 	if !opt.Charset.Editable() {
 		x.untouched = "charset"

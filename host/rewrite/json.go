@@ -25,8 +25,9 @@ const (
 
 // JSONOptions bound what a [JSONRewriter] takes on. Zero stands for a default.
 type JSONOptions struct {
-	MaxBytes int // of a document: DefaultMaxJSON, at most 1 GiB
-	MaxDepth int // of nested arrays and objects: DefaultMaxDepth
+	MaxBytes int     // of a document: DefaultMaxJSON, at most 1 GiB
+	MaxDepth int     // of nested arrays and objects: DefaultMaxDepth
+	Drafts   *Drafts // what checking the edits left; it may be nil, and serves one plan
 }
 
 // CheckJSON is [Check] for edits of JSON. A target is a JSON Pointer (RFC
@@ -295,9 +296,13 @@ func CompileJSON(edits []abi.Edit, opt JSONOptions) (*JSONPlan, error) {
 	p := newJSONPlan(opt, len(edits))
 	var ids map[string]int32
 	var room []byte
+	next := 0
 	for i, e := range edits {
 		one := &p.edits[i]
-		if err := one.prepare(e, &room); err != nil {
+		var d *draft
+		if d, next = opt.Drafts.find(e, next); d != nil && d.json != nil {
+			*one = *d.json
+		} else if err := one.prepare(e, &room); err != nil {
 			return nil, fmt.Errorf("edit %d, %s on %q: %w", i, e.Op, e.Target, err)
 		}
 		if one.member != nil {

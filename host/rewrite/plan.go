@@ -31,6 +31,8 @@ type Options struct {
 	CSP []string
 	// Syntax says by which rules the page is read.
 	Syntax Syntax
+	// Drafts are what checking the edits left; it may be nil, and serves one plan.
+	Drafts *Drafts
 	// MaxBuffer bounds the bytes of an element that has to be complete before
 	// it can go out (order, keep). A longer one passes in the page's order.
 	MaxBuffer int
@@ -203,12 +205,16 @@ func (c *Compiler) Compile(edits []abi.Edit, opt Options) (*Plan, error) {
 		return nil, err
 	}
 	p.edits = make([]*prepared, len(edits))
+	next := 0
 	for i, e := range edits {
-		one, err := c.prepare(e, opt.Syntax, opt.Charset)
-		if err != nil {
+		var d *draft
+		if d, next = opt.Drafts.find(e, next); d != nil && d.markup != nil && d.syntax == opt.Syntax && opt.Charset == UTF8 {
+			p.edits[i] = d.markup
+		} else if one, err := c.prepare(e, opt.Syntax, opt.Charset); err == nil {
+			p.edits[i] = one
+		} else {
 			return nil, fmt.Errorf("edit %d, %s on %q: %w", i, e.Op, e.Target, err)
 		}
-		p.edits[i] = one
 		p.name(i)
 	}
 	if p.matcher, err = c.matcher(p.edits, opt.Syntax == XML); err != nil {
