@@ -84,7 +84,11 @@ func shot(t *testing.T, ctx context.Context, name string) {
 	if dir == "" {
 		return
 	}
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	take := chromedp.FullScreenshot(100)
+	if strings.HasSuffix(name, "-window") {
+		take = chromedp.CaptureScreenshot()
+	}
+	png, err := chromedp.Run(ctx, take)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +143,7 @@ func TestBrowser(t *testing.T) {
 		t.Fatalf("before any choice: %+v", origin)
 	}
 	shot(t, ctx, "1-first-visit")
+	shot(t, ctx, "1-first-visit-window")
 
 	press("choose, in the notice", `.bespoke-notice button[value="choose"]`)
 	shot(t, ctx, "2-privacy")
@@ -220,5 +225,27 @@ func TestButtonsOfEqualWeight(t *testing.T) {
 	}
 	if !same {
 		t.Error("the buttons differ")
+	}
+
+	// In the notice, too, whatever the site's own style sheet says of what stands in its body.
+	if err := chromedp.Do(ctx, chromedp.Navigate("http://stores.localhost:"+port+"/")); err != nil {
+		t.Fatal(err)
+	}
+	same, err = chromedp.Run(ctx, chromedp.Evaluate[bool](`(() => {
+		document.adoptedStyleSheets.push(Object.assign(new CSSStyleSheet(), {}));
+		document.adoptedStyleSheets[0].replaceSync('body > div, div, p { padding: 0 2em 5em; margin: 9px } button { color: red; opacity: .2 } button[value=refuse-all] { font-size: 8px }');
+		const n = document.querySelector('.bespoke-notice'), box = e => e.getBoundingClientRect();
+		const look = v => {
+			const e = n.querySelector('button[value="' + v + '"]'), s = getComputedStyle(e);
+			return [box(e).width, box(e).height, s.color, s.backgroundColor, s.borderColor, s.fontWeight, s.fontSize, s.opacity].join();
+		};
+		const above = box(n.querySelector('form')).top - box(n).top, below = box(n).bottom - box(n.querySelector('form')).bottom;
+		return look('refuse-all') === look('allow-all') && look('choose') === look('allow-all') && above > 10 && Math.abs(above - below) < 2;
+	})()`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !same {
+		t.Error("the site's style sheet reaches into the notice")
 	}
 }
