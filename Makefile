@@ -44,6 +44,9 @@ test-real: $(BUILTIN) ## before a real site, with the real geo database (fetches
 	$(MAKE) geodata
 	$(GO) test -count=1 -tags real -run Real ./geo/... ./host/...
 
+soak: $(BUILTIN) ## the tests that take minutes: choices toggled through 100,000 exchanges, 1,000 policies loaded
+	BESPOKE_SOAK=1 $(GO) test -count=1 -timeout 30m -v -run '^Test(Withdrawal.*|Tenants)$$' ./host/edge ./modules/engine
+
 geodata: ## fetch IP Geolocation by DB-IP (CC BY 4.0) into geodata/
 	sh geo/geodata.sh
 
@@ -75,4 +78,4 @@ check: $(BUILTIN) ## format, vet, staticcheck, tidy, a clean tree
 clean: ## remove what was built
 	rm -rf bin $(BUILTIN)
 
-.PHONY: help build run test tools-for-tests tools-for-bench test-real geodata bench bench-edge fuzz check clean
+.PHONY: help build run test tools-for-tests tools-for-bench test-real soak geodata bench bench-edge fuzz check clean

@@ -78,12 +78,12 @@ const keptToken = 4096 + 1
 // keepCookies keeps our cookies (RFC 6265, 4.2.1), before the request is made the
 // origin's.
 func (x *exchange) keepCookies() {
-	h := &x.ctx.Request.Header
-	if len(h.PeekCanonical(nameCookie)) == 0 {
+	lines := x.ctx.Request.Header.PeekAll("Cookie") // an empty one hides none of those after it
+	if len(lines) == 0 {
 		return
 	}
 	choice, preferences, subject := x.cookieName(useChoice), x.cookieName(usePreferences), x.cookieName(useSubject)
-	for _, line := range h.PeekAll("Cookie") {
+	for _, line := range lines {
 		if !bytes.Contains(line, ownMark) {
 			continue
 		}

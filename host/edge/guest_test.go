@@ -25,6 +25,11 @@ const (
 // module is a policy with one page of memory, data at its address 0, and code
 // as its on_response; the code has one local of type i32. A nil manifest is none.
 func module(code, data []byte, manifest *abi.Manifest) []byte {
+	return moduleOf([]abi.Phase{abi.OnResponse}, code, data, manifest)
+}
+
+// moduleOf is module for these phases, with the same code in each.
+func moduleOf(phases []abi.Phase, code, data []byte, manifest *abi.Manifest) []byte {
 	section := func(id byte, body []byte) []byte {
 		return append(binary.AppendUvarint([]byte{id}, uint64(len(body))), body...)
 	}
@@ -44,8 +49,10 @@ func module(code, data []byte, manifest *abi.Manifest) []byte {
 	b = append(b, section(2, imports)...)
 	b = append(b, section(3, []byte{1, 0})...)
 	b = append(b, section(5, []byte{1, 0, 1})...)
-	exports := append(append([]byte{2}, vec("memory")...), 2, 0)
-	exports = append(append(exports, vec("on_response")...), 0, 3)
+	exports := append(append([]byte{byte(1 + len(phases))}, vec("memory")...), 2, 0)
+	for _, ph := range phases {
+		exports = append(append(exports, vec(ph.Export())...), 0, 3)
+	}
 	b = append(b, section(7, exports)...)
 	body := append(append([]byte{1, 1, i32}, code...), 0x0b)
 	b = append(b, section(10, append(binary.AppendUvarint([]byte{1}, uint64(len(body))), body...))...)
