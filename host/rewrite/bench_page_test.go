@@ -38,6 +38,7 @@ func BenchmarkRewrite(b *testing.B) {
 		list []abi.Edit
 	}{
 		{"tail", tail, nil},
+		{"tag+tail", tail, list1{edit(abi.OpText, "blink", "x")}},
 		{"tag", Options{}, list1{edit(abi.OpText, "blink", "x")}},
 		{"id", Options{}, list1{edit(abi.OpText, "#nothing", "x")}},
 		{"greet", Options{}, list1{greet}},

@@ -2,8 +2,6 @@ package rewrite
 
 import (
 	"slices"
-
-	"bespoke/modules/abi"
 )
 
 // maxChildren bounds the children of the lists that are kept back at a time.
@@ -227,7 +225,7 @@ func (r *Rewriter) distance(b []byte, l *list) (float64, bool) {
 	if !okLat || !okLon {
 		return 0, false
 	}
-	return abi.Distance(l.at[0], l.at[1], lat, lon), true
+	return l.at.Distance(lat, lon), true
 }
 
 // closeChild ends child c, which is element i of the stack. open says that no end tag has been written for it.

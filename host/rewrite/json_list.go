@@ -104,7 +104,7 @@ type jsonKey struct {
 // A jsonPlace is a distance that has been computed: order, keep and show often want the same.
 type jsonPlace struct {
 	lat, lon jsonSpan
-	at       [2]float64
+	at       abi.Center
 	km       float64
 	ok       bool
 }
@@ -317,7 +317,7 @@ func (r *JSONRewriter) distance(l *jsonList, base int) (float64, bool) {
 		y, okY := degrees(a, 90)
 		x, okX := degrees(o, 180)
 		if last.ok = okY && okX; last.ok {
-			last.km = abi.Distance(l.at[0], l.at[1], y, x)
+			last.km = l.at.Distance(y, x)
 		}
 	}
 	return last.km, last.ok

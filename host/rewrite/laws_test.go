@@ -214,7 +214,12 @@ func TestTail(t *testing.T) {
 		"<svg><desc>": WhyPlace, "<frameset></frameset>": WhyPlace, "<noscript>": WhyUnfinished, "<template></template>": 0, "<svg/>": 0, "<svg></svg>": 0, "<!x": WhyUnfinished, "<!-- x -->": 0, "<select></select>": 0,
 		"<" + strings.Repeat("a", 70): WhyStopped, "<select><xmp>": WhyStopped,
 	} {
-		out, rep := rewriteAt(t, compile(t, Options{Tail: []byte("<i>tail</i>"), MaxTag: 64}), page)
+		opt := Options{Tail: []byte("<i>tail</i>"), MaxTag: 64}
+		out, rep := rewriteAt(t, compile(t, opt), page)
+		if out != page+"<i>tail</i>" || rep.Tail != 0 {
+			t.Errorf("%q with nothing to look for: %q, %v", page, out, rep.Tail)
+		}
+		out, rep = rewriteAt(t, compile(t, opt, edit(abi.OpText, "blink", "x")), page)
 		want := page
 		if why == 0 {
 			want += "<i>tail</i>"

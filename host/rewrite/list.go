@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"bespoke/modules/abi"
 )
 
 // What order goes by.
@@ -52,7 +54,7 @@ type affinity struct {
 // A list is what order or keep wants of the items of a list.
 type list struct {
 	lat, lon string // attributes; "" if there is no place
-	at       [2]float64
+	at       abi.Center
 
 	by     int
 	key    source

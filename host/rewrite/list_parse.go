@@ -231,7 +231,7 @@ func (l *list) place(a *args, k kind) error {
 	if !okY || !okX {
 		return fmt.Errorf("at: expected LAT,LON in degrees, found %q", at)
 	}
-	l.at = [2]float64{y, x}
+	l.at = abi.From(y, x)
 	return nil
 }
 

@@ -22,6 +22,7 @@ type Options struct {
 	// is left out, and Report.Tail says why, where it would not be markup or
 	// not be seen: inside a comment, raw text, an unfinished tag, a template, a
 	// select, foreign content, a page of frames; and when editing has stopped.
+	// Where there is nothing (more) to look for, nobody sees that, and it is added.
 	Tail []byte
 	// Charset is the page's: see [Sniff]. Without it, what is inserted and is
 	// not ASCII goes out as numeric character references. Tail goes out as it
@@ -61,7 +62,7 @@ type Plan struct {
 	maxDepth          int
 	edits             []*prepared
 	names             int  // how many attribute names the edits have
-	idle              bool // nothing to do at all
+	idle              bool // nothing to look for
 }
 
 // Compile compiles edits of the body. It fails on the first that [Check] would
@@ -220,7 +221,8 @@ func (c *Compiler) Compile(edits []abi.Edit, opt Options) (*Plan, error) {
 	if p.matcher, err = c.matcher(p.edits, opt.Syntax == XML); err != nil {
 		return nil, err
 	}
-	p.idle = len(edits) == 0 && len(p.tail) == 0
+	// Of XML a tail needs a look at where it would stand.
+	p.idle = len(edits) == 0 && (len(p.tail) == 0 || opt.Syntax == HTML)
 	return p, nil
 }
 
