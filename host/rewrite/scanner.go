@@ -454,8 +454,15 @@ func (r *Rewriter) closeTag(b []byte, s, end int, k uint64, name []byte) {
 		r.noteEarlyEnd(k)
 	}
 	if n := len(r.stack) - 1; n >= 0 && r.stack[n].key == k && k&longKey == 0 &&
-		r.stack[n].flags&(fPending|fRoot) == 0 && k != keyForm && k != keyFrameset {
-		r.truncate(n) // the common case
+		r.stack[n].flags&fRoot == 0 && k != keyForm && k != keyFrameset { // the common case
+		if f := r.stack[n].flags; f&fPending != 0 {
+			r.tagIn = f
+			r.endElement(b, n, s, end, n+1)
+			r.truncate(n)
+			r.leaveEarly()
+		} else {
+			r.truncate(n)
+		}
 		return
 	}
 	if n := len(r.stack) - 1; n >= 0 && r.stack[n].key == keyColgroup && r.stack[n].flags&fForeign == 0 && k != keyColgroup && k != keyCol && k != keyTemplate {
