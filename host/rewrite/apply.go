@@ -52,6 +52,7 @@ type editing struct {
 	slots    []int32
 	buf      []byte // what frames keep back
 	scratch  []byte
+	filled   int    // what fills have read and written
 	values   []byte // texts to sort by, names of children
 	name     []byte
 }
@@ -62,6 +63,7 @@ func (d *editing) reset(p *Plan) {
 	d.idSeen, d.idDone = zeroed(d.idSeen, len(p.ids)), zeroed(d.idDone, len(p.ids))
 	d.seen, d.turn = zeroed(d.seen, p.names), 0
 	d.left, d.done, d.muted, d.inserted, d.loose = p.exits, false, false, false, false
+	d.filled = 0
 	d.frames, d.children, d.buf, d.values = d.frames[:0], d.children[:0], d.buf[:0], d.values[:0]
 }
 

@@ -31,6 +31,8 @@ type matcher struct {
 	siblings bool    // + or ~ stands somewhere
 	counts   bool    // elements are counted
 	kinds    bool    // and by type
+
+	looksAhead bool // a start tag alone does not tell of some test
 }
 
 // A planID is an id that selectors name. It means the first element that has it.
@@ -119,6 +121,7 @@ func compileTargets(targets [][]chain, xml bool) (*matcher, error) {
 		sub[i] = true
 	}
 	for i := range m.tests {
+		m.looksAhead = m.looksAhead || m.tests[i].late
 		if !sub[int32(i)] {
 			m.index(int32(i))
 		}

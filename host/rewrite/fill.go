@@ -48,6 +48,10 @@ func (r *Rewriter) valueWithin(f *frame, c *child, s *source) ([]byte, bool) {
 	return x.found[0].text, true
 }
 
+// fillFactor is how many times MaxBuffer all fills of a page may read and write:
+// lists in lists grow with each one around them, and short ones to any length.
+const fillFactor = 4
+
 // fillFrame puts items into the innermost list. It returns 0, or why it could not.
 //
 // The items take the places of the children, templates aside; what stands
@@ -76,6 +80,9 @@ func (r *Rewriter) fillFrame(f *frame) Reason {
 		return WhyPattern
 	}
 	markup := r.sample(&all[sample])
+	if r.filled += len(markup); r.filled > fillFactor*r.plan.maxBuffer {
+		return WhyBuffer
+	}
 	space := r.stack[f.depth].flags
 	if !foreignInside(space) {
 		space = 0
@@ -92,6 +99,7 @@ func (r *Rewriter) fillFrame(f *frame) Reason {
 		tail = int(r.slots[n-1])
 	}
 	items := r.plan.edits[f.fill].items
+	r.pattern.most = r.plan.maxBuffer
 	out := r.scratch[:0]
 	pos, next := f.start, 0
 	for i := range all {
@@ -115,9 +123,11 @@ func (r *Rewriter) fillFrame(f *frame) Reason {
 			}
 		}
 		if len(out) > r.plan.maxBuffer {
+			r.filled += len(out)
 			return WhyBuffer
 		}
 	}
+	r.filled += len(out)
 	r.replaceList(f, appendJoined(out, r.buf[pos:]))
 	return 0
 }

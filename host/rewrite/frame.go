@@ -7,6 +7,10 @@ import (
 // maxChildren bounds the children of the lists that are kept back at a time.
 const maxChildren = 1 << 14
 
+// maxFrames bounds the lists within each other that are kept back: each is
+// looked through, and written anew, once for each that is around it.
+const maxFrames = 16
+
 // A frame is a list that is kept back until it ends, to be ordered, cut or filled.
 type frame struct {
 	depth             int // of its element in the stack
@@ -38,6 +42,14 @@ type child struct {
 }
 
 func (r *Rewriter) openFrame(t *tag, sum summary) bool {
+	if len(r.frames) == maxFrames {
+		for _, h := range [...]int32{sum.order, sum.keep, sum.fill} {
+			if h >= 0 {
+				r.not(h, WhyDepth)
+			}
+		}
+		return false
+	}
 	f := frame{depth: t.n, start: len(r.buf), from: len(r.children), cur: -1, order: sum.order, keep: sum.keep, fill: sum.fill}
 	for _, h := range [...]int32{f.order, f.keep} {
 		if h >= 0 && f.show == nil && r.plan.edits[h].list.show != nil {

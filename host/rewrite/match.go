@@ -372,7 +372,7 @@ type kindCount struct {
 }
 
 // maxKinds bounds the types that are told apart among the children of open elements.
-const maxKinds = 2048
+const maxKinds = 512
 
 // level readies what counts the siblings of the element that the tag opens.
 func (r *Rewriter) level(t *tag) {

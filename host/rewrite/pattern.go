@@ -28,6 +28,7 @@ type pattern struct {
 
 	patternParser
 	room []byte // for values decoded
+	most int    // append adds nothing more to what is longer; 0: no bound
 }
 
 // A part is a piece of literal text, a slot or a condition.
@@ -68,11 +69,15 @@ const (
 	checkPaint        // it refers to nothing
 )
 
-// append appends one copy of the pattern to dst, with the item's values in the slots.
+// append appends one copy of the pattern to dst, with the item's values in the
+// slots. It gives up where dst has become longer than p.most.
 func (p *pattern) append(dst []byte, it *item, cs Charset) []byte {
 	mark, seam := 0, false
 	for i := 0; i < len(p.parts); i++ {
 		t, n := &p.parts[i], len(dst)
+		if p.most > 0 && n > p.most {
+			return dst
+		}
 		switch t.kind {
 		case partText:
 			dst = append(dst, p.text[t.from:t.to]...)

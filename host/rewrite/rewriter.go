@@ -89,17 +89,26 @@ func (r *Rewriter) Reset(p *Plan, w io.Writer) {
 // Write takes the next bytes of the page, cut anywhere. It keeps no reference
 // to b. It never fails but with the error of the writer beneath.
 func (r *Rewriter) Write(b []byte) (int, error) {
+	rest := b
+	for r.plan.looksAhead && len(rest) > refork {
+		r.next(rest[:refork]) // an outline of all of it would be long
+		rest = rest[refork:]
+	}
+	r.next(rest)
+	r.flushOut()
+	if r.err != nil {
+		return 0, r.err
+	}
+	return len(b), nil
+}
+
+func (r *Rewriter) next(b []byte) {
 	if r.ahead.on {
 		r.ahead.buf = append(r.ahead.buf, b...)
 		r.pump()
 	} else {
 		r.take(b)
 	}
-	r.flushOut()
-	if r.err != nil {
-		return 0, r.err
-	}
-	return len(b), nil
 }
 
 func (r *Rewriter) take(b []byte) {
