@@ -16,6 +16,7 @@ const (
 	useChoice      use = "choice"
 	usePreferences use = "preferences"
 	useSubject     use = "subject"
+	useWhy         use = "why"
 )
 
 type use string
@@ -34,10 +35,14 @@ func (x *exchange) cookieName(u use) string {
 		return "bespoke-preferences"
 	case u == usePreferences:
 		return "__Host-bespoke-preferences"
-	case plain:
+	case u == useSubject && plain:
 		return "bespoke-subject"
+	case u == useSubject:
+		return "__Host-bespoke-subject"
+	case plain:
+		return "bespoke-why"
 	}
-	return "__Host-bespoke-subject"
+	return "__Host-bespoke-why"
 }
 
 // secure reports whether the visitor came over TLS, as a trusted proxy says.
@@ -57,7 +62,7 @@ var (
 
 // ownCookies are the cookies of ours that came with a request. They are opened
 // when somebody wants to know, which for the preferences is seldom.
-type ownCookies struct{ choice, preferences, subject ownCookie }
+type ownCookies struct{ choice, preferences, subject, why ownCookie }
 
 // An ownCookie is a cookie as it came: the last one of the name, and how many
 // there were.
@@ -67,7 +72,7 @@ type ownCookie struct {
 }
 
 func (o *ownCookies) reset() {
-	for _, c := range [...]*ownCookie{&o.choice, &o.preferences, &o.subject} {
+	for _, c := range [...]*ownCookie{&o.choice, &o.preferences, &o.subject, &o.why} {
 		c.token, c.n = c.token[:0], 0
 	}
 }
@@ -82,7 +87,7 @@ func (x *exchange) keepCookies() {
 	if len(lines) == 0 {
 		return
 	}
-	choice, preferences, subject := x.cookieName(useChoice), x.cookieName(usePreferences), x.cookieName(useSubject)
+	choice, preferences, subject, why := x.cookieName(useChoice), x.cookieName(usePreferences), x.cookieName(useSubject), x.cookieName(useWhy)
 	for _, line := range lines {
 		if !bytes.Contains(line, ownMark) {
 			continue
@@ -97,6 +102,8 @@ func (x *exchange) keepCookies() {
 				c = &x.cookies.preferences
 			case subject:
 				c = &x.cookies.subject
+			case why:
+				c = &x.cookies.why
 			default:
 				continue
 			}
@@ -221,7 +228,9 @@ func (x *exchange) setCookie(h *fasthttp.ResponseHeader, u use, plain []byte) {
 	if plain == nil {
 		c.SetExpire(fasthttp.CookieExpireDelete)
 	} else {
-		c.SetMaxAge(int(cookieLife / time.Second))
+		if u != useWhy { // which ends with the session
+			c.SetMaxAge(int(cookieLife / time.Second))
+		}
 		c.SetValue(x.edge.sealer.Seal(plain, x.binding(u)))
 	}
 	h.SetCookie(&c)

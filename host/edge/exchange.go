@@ -184,6 +184,7 @@ func (x *exchange) run() fault {
 
 	// 9. Headers that are true to what was done.
 	x.finishHeader()
+	x.keepWhy()
 
 	// 10. One record, and the end: in handle, or when a streamed body is sent.
 	return noFault

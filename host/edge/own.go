@@ -29,7 +29,7 @@ func (x *exchange) ownPage() bool {
 	req := &x.ctx.Request
 	visit := control.Visit{
 		Site: x.tenant.name, Origin: x.siteURL(), Decision: x.decision, Choice: x.latest(), Preferences: *x.preferences(),
-		Used: x.used(), TextVersion: x.tenant.textVersion, SiteAsks: x.stricter, Devices: x.devices(), Brand: x.tenant.brand, Now: x.began,
+		Used: x.used(), TextVersion: x.tenant.textVersion, SiteAsks: x.stricter, Devices: x.devices(), Why: x.toldWhy(), Brand: x.tenant.brand, Now: x.began,
 	}
 	if x.snap.geo != nil {
 		info := x.snap.geo.Info()
@@ -43,6 +43,7 @@ func (x *exchange) ownPage() bool {
 	h := &x.ctx.Response.Header
 	if a.Choice != nil {
 		x.keepChoice(&a)
+		x.dropWhy(h) // it was told of what they allowed before
 	}
 	if a.EraseAll && x.cookies.subject.n > 0 {
 		x.setCookie(h, useSubject, nil)

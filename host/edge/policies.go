@@ -57,6 +57,10 @@ func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase) {
 	*v = view{x: x, policy: p, pick: pk, phase: ph}
 	err := pk.module.Run(x.edge.ctx, ph, v)
 	if err == nil {
+		for n := len(x.edits); n > mark && x.edits[n-1].Op == abi.OpWhy; n-- {
+			x.edits[n-1] = abi.Edit{} // a reason for nothing, and not for the next policy's edits
+			x.edits = x.edits[:n-1]
+		}
 		return
 	}
 	clear(x.edits[mark:])
@@ -151,6 +155,8 @@ func (v *view) check(e abi.Edit) abi.Refusal {
 		return first(v.on(abi.OnRequest), checkPath(e.A))
 	case abi.OpRedirect:
 		return first(v.on(abi.OnRequest), checkLocation(e.Target), checkRedirectStatus(e.A))
+	case abi.OpWhy:
+		return checkWhy(e.A)
 	}
 	return abi.RefusedUnsupported
 }

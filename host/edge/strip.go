@@ -210,7 +210,7 @@ func hasGPC(h *fasthttp.RequestHeader) bool {
 func isOwn(name []byte) bool {
 	name, ok := bytes.CutPrefix(bytes.TrimPrefix(name, []byte("__Host-")), []byte("bespoke-"))
 	switch string(name) {
-	case "choice", "preferences", "subject":
+	case "choice", "preferences", "subject", "why":
 		return ok
 	}
 	return false

@@ -177,11 +177,19 @@ func TestSubjectIsTakenOffEverywhere(t *testing.T) {
 			}
 		}
 	}
-	v.get("/x?subject=jane")
+	private := func(what string, resp *http.Response) {
+		t.Helper()
+		if got := resp.Header["Cache-Control"]; len(resp.Cookies()) != 1 || len(got) != 1 || got[0] != "private, no-store" || resp.Header.Get("ETag") != "" {
+			t.Errorf("%s may be stored: %v", what, resp.Header)
+		}
+	}
+	resp, _ := v.get("/x?subject=jane")
+	private("an answer with a subject's cookie", resp)
 	if v.cookie("bespoke-subject") == nil {
 		t.Error("named on a route without policies, and not remembered")
 	}
-	v.get("/logout")
+	resp, _ = v.get("/logout")
+	private("an answer that takes it away", resp)
 	if c := v.cookie("bespoke-subject"); c != nil {
 		t.Errorf("after the logout: %v", c)
 	}
@@ -282,9 +290,13 @@ func TestChoiceBeforeLogin(t *testing.T) {
 	r.clock.advance(time.Hour)
 	laptop := r.visitor(sanFrancisco)
 	for range 5 { // to a high epoch
-		laptop.choose("action=allow-all")
+		laptop.choose("localize=on")
 	}
 	laptop.login("jane")
+	eventually(t, "what was refused before the login is kept", func() bool { return r.known.waits.Load() == 0 })
+	if _, body := phone.get("/"); granted(body) {
+		t.Error("what was allowed before a login undoes what the subject refused elsewhere")
+	}
 	if _, body := laptop.get("/"); granted(body) {
 		t.Error("what was allowed before the login beats what the subject refused")
 	}
