@@ -86,7 +86,8 @@ func (s *Sealer) Open(token []byte, b Binding) ([]byte, error) {
 	if len(raw) < 1+nonce+s.aead.Overhead() || raw[0] != tokenVersion {
 		return nil, ErrToken
 	}
-	plain, err := s.aead.Open(nil, raw[1:1+nonce], raw[1+nonce:], b.data())
+	sealed := raw[1+nonce:]
+	plain, err := s.aead.Open(sealed[:0], raw[1:1+nonce], sealed, b.data()) // in place: raw is nobody else's
 	if err != nil {
 		return nil, ErrToken
 	}
