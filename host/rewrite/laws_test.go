@@ -201,6 +201,10 @@ func TestEarlyExit(t *testing.T) {
 	if got != want+"<!--!" || rep.Tail != 0 { // the rest is not looked at, comment or not
 		t.Errorf("with tail in a comment: %s, %v", got, rep.Tail)
 	}
+	// The end of the last element ends the search, not the next tag.
+	if got, _ := rewriteAt(t, compile(t, Options{Tail: []byte("!")}, edit(abi.OpText, "#x", "X")), "<body><p id=x></p><!--"); got != "<body><p id=x>X</p><!--!" {
+		t.Error(got)
+	}
 	// An id that never comes keeps the search going; a rule without one as well.
 	if got, _ := rewriteAt(t, compile(t, Options{}, append(edits, edit(abi.OpText, "u", "U"))...), page+"<u>u</u>"); got != want+"<u>U</u>" {
 		t.Error(got)
