@@ -167,5 +167,7 @@ func (x *exchange) crossOrigin() bool {
 	if err := uri.Parse(nil, origin); err != nil {
 		return true
 	}
-	return string(uri.Host()) != string(x.ctx.Host())
+	// On a site that is served over TLS, what was served without may have been
+	// written by anybody on the way.
+	return string(uri.Host()) != string(x.ctx.Host()) || x.secure() && string(uri.Scheme()) != "https"
 }
