@@ -7,157 +7,191 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
+	"sync"
 )
-
-// A Key seals what visitors' browsers keep. It never leaves the operator.
-type Key [32]byte
 
 // A Binding says what a token is and where it belongs. A token sealed under
 // one binding does not open under another, so that a cookie cannot be carried
 // from one site, or from one use, to another.
 type Binding struct {
-	Use    string // "choice", "preferences"
+	Use    string // "choice", "preferences", "profile", "hidden"
 	Tenant string
 	Host   string
 }
 
-func (b Binding) data() []byte {
-	d := make([]byte, 0, 96)
-	for _, s := range []string{b.Use, b.Tenant, b.Host} {
-		d = append(d, s...)
-		d = append(d, 0) // no part can contain it: host and tenant are names
-	}
-	return d
+// appendTo appends the associated data of the binding.
+func (b *Binding) appendTo(d []byte) []byte {
+	d = append(append(d, b.Use...), 0) // no part can contain a zero: host and tenant are names
+	d = append(append(d, b.Tenant...), 0)
+	return append(append(d, b.Host...), 0)
 }
 
 // A Sealer turns bytes into tokens and back: AES-256-GCM (NIST SP 800-38D)
 // with a random 96-bit nonce, base64url without padding. It is safe for
 // concurrent use.
-type Sealer struct{ aead cipher.AEAD }
+//
+// Nonces are random, so no key may seal without end: somebody who has seen n
+// tokens of one key finds two with the same nonce with a chance of n²/2^97, for
+// 2^32 of them 2^-33, and could forge tokens then (8.3 there). A visitor sees
+// only their own; a key a year ([Rotate]) keeps far from that.
+type Sealer struct {
+	original cipher.AEAD // nil: removed
+	named    []namedKey  // the newest first
+	spare    sync.Pool   // of *scratch
+}
 
+type namedKey struct {
+	id   uint8
+	aead cipher.AEAD
+}
+
+// scratch is what a token is taken apart in.
+type scratch struct{ raw, data []byte }
+
+// A token is, before base64: a version, in version 2 the id of the key, the
+// nonce, the sealed bytes, the tag. A token of the original key has version 1 and
+// no id, as all had before keys could be renewed: until the first renewal
+// operators may go back to a build that knows no other, and no choice is lost.
 const (
-	tokenVersion = 1
+	tokenOriginal = 1
+	tokenNamed    = 2
+
+	nonceSize = 12
+	tagSize   = 16
 	// maxToken bounds what Open looks at; browsers keep cookies up to 4096 bytes.
 	maxToken = 4096
 )
 
-// NewSealer returns a Sealer that uses key.
-func NewSealer(key Key) (*Sealer, error) {
+// SealedLen returns the most characters that a token of n bytes has.
+func SealedLen(n int) int {
+	return base64.RawURLEncoding.EncodedLen(1 + 1 + nonceSize + n + tagSize)
+}
+
+// sealedFit returns how many bytes a token of that many characters can seal.
+func sealedFit(chars int) int {
+	return max(0, base64.RawURLEncoding.DecodedLen(chars)-(1+1+nonceSize+tagSize))
+}
+
+// NewSealer returns a Sealer that uses one key, as cookie.key is used.
+func NewSealer(key Key) (*Sealer, error) { return NewRing(Keys{Original: key}) }
+
+// NewRing returns a Sealer that seals with the newest of keys, and opens what
+// any of them sealed.
+func NewRing(keys Keys) (*Sealer, error) {
+	s := &Sealer{spare: sync.Pool{New: func() any { return &scratch{data: make([]byte, 0, 96), raw: make([]byte, 0, 768)} }}}
+	var err error
+	if keys.Original != (Key{}) {
+		if s.original, err = newAEAD(keys.Original); err != nil {
+			return nil, err
+		}
+	}
+	for i, k := range slices.Backward(keys.Named) {
+		if i > 0 && keys.Named[i-1].ID >= k.ID {
+			return nil, fmt.Errorf("keys of visitors' cookies: number %d before number %d, want them to ascend", keys.Named[i-1].ID, k.ID)
+		}
+		aead, err := newAEAD(k.Key)
+		if err != nil {
+			return nil, err
+		}
+		s.named = append(s.named, namedKey{k.ID, aead})
+	}
+	if s.original == nil && len(s.named) == 0 {
+		return nil, errors.New("there is no key for visitors' cookies")
+	}
+	return s, nil
+}
+
+func newAEAD(key Key) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		return nil, err
 	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, err
-	}
-	return &Sealer{aead: aead}, nil
+	return cipher.NewGCM(block)
 }
 
 // Seal returns a token that only Open with the same binding opens.
 func (s *Sealer) Seal(plain []byte, b Binding) string {
-	n := s.aead.NonceSize()
-	buf := make([]byte, 1+n, 1+n+len(plain)+s.aead.Overhead())
-	buf[0] = tokenVersion
-	rand.Read(buf[1:]) // never fails (crypto/rand, since Go 1.24)
-	buf = s.aead.Seal(buf, buf[1:], plain, b.data())
-	return base64.RawURLEncoding.EncodeToString(buf)
+	return string(s.AppendSeal(make([]byte, 0, SealedLen(len(plain))), plain, b))
+}
+
+// AppendSeal appends a token of plain to dst, and returns the longer slice.
+func (s *Sealer) AppendSeal(dst, plain []byte, b Binding) []byte {
+	t := s.spare.Get().(*scratch)
+	t.data = b.appendTo(t.data[:0])
+	aead := s.original
+	if len(s.named) > 0 {
+		aead = s.named[0].aead
+		t.raw = append(t.raw[:0], tokenNamed, s.named[0].id)
+	} else {
+		t.raw = append(t.raw[:0], tokenOriginal)
+	}
+	head := len(t.raw)
+	var zero [nonceSize]byte
+	t.raw = append(t.raw, zero[:]...)
+	rand.Read(t.raw[head:]) // never fails (crypto/rand, since Go 1.24)
+	t.raw = aead.Seal(t.raw, t.raw[head:], plain, t.data)
+	dst = base64.RawURLEncoding.AppendEncode(dst, t.raw)
+	s.spare.Put(t)
+	return dst
 }
 
 // ErrToken is returned for a token that this sealer did not make, or made for
 // something else. It does not tell which, as the sender may be an attacker.
 var ErrToken = errors.New("not a token of this site")
 
+// ErrNewer is returned for what looks like the work of a later build. Who gets
+// it uses nothing of it and leaves the cookie as it is, so that what the visitor
+// keeps is still there when the later build is back.
+var ErrNewer = errors.New("made by a later build")
+
 // Open returns what was sealed into the token.
-func (s *Sealer) Open(token []byte, b Binding) ([]byte, error) {
+func (s *Sealer) Open(token []byte, b Binding) ([]byte, error) { return s.AppendOpen(nil, token, b) }
+
+// AppendOpen appends what was sealed into the token to dst, and returns the
+// longer slice; with an error, dst. Errors are [ErrToken] and [ErrNewer].
+func (s *Sealer) AppendOpen(dst, token []byte, b Binding) ([]byte, error) {
 	if len(token) == 0 || len(token) > maxToken {
-		return nil, ErrToken
+		return dst, ErrToken
 	}
-	raw := make([]byte, base64.RawURLEncoding.DecodedLen(len(token)))
-	n, err := base64.RawURLEncoding.Strict().Decode(raw, token)
+	t := s.spare.Get().(*scratch)
+	defer s.spare.Put(t)
+	t.raw = slices.Grow(t.raw[:0], base64.RawURLEncoding.DecodedLen(len(token)))
+	raw := t.raw[:cap(t.raw)]
+	n, err := strict.Decode(raw, token)
 	if err != nil {
-		return nil, ErrToken
+		return dst, ErrToken
 	}
-	raw = raw[:n]
-	nonce := s.aead.NonceSize()
-	if len(raw) < 1+nonce+s.aead.Overhead() || raw[0] != tokenVersion {
-		return nil, ErrToken
-	}
-	sealed := raw[1+nonce:]
-	plain, err := s.aead.Open(sealed[:0], raw[1:1+nonce], sealed, b.data()) // in place: raw is nobody else's
+	aead, sealed, err := s.opener(raw[:n])
 	if err != nil {
-		return nil, ErrToken
+		return dst, err
+	}
+	t.data = b.appendTo(t.data[:0])
+	plain, err := aead.Open(dst, sealed[:nonceSize], sealed[nonceSize:], t.data)
+	if err != nil {
+		return dst, ErrToken
 	}
 	return plain, nil
 }
 
-// LoadKey reads the key of visitors' cookies, cookie.key in dir, as LoadKeyFile
-// does. Without its key every visitor's cookie is void: they count as having
-// refused until they choose again.
-func LoadKey(dir string) (Key, error) { return LoadKeyFile(dir, "cookie.key") }
+// strict refuses the second spelling of a token: bits beyond its end.
+var strict = base64.RawURLEncoding.Strict()
 
-// LoadKeyFile reads the key in the file name of dir, and makes one, readable by
-// its owner only, if there is none.
-func LoadKeyFile(dir, name string) (Key, error) {
-	var key Key
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return key, fmt.Errorf("make the folder for keys: %w", err)
-	}
-	name = filepath.Join(dir, name)
-	b, err := os.ReadFile(name)
-	if err == nil {
-		if len(b) != len(key) {
-			return key, fmt.Errorf("key file %s has %d bytes, want %d: restore it from a backup, or remove it to void all that was sealed with it", name, len(b), len(key))
+// opener returns the key that a token was sealed with, and what follows its name.
+func (s *Sealer) opener(raw []byte) (cipher.AEAD, []byte, error) {
+	const least = nonceSize + tagSize
+	switch {
+	case len(raw) < 1+least:
+	case raw[0] == tokenOriginal && s.original != nil:
+		return s.original, raw[1:], nil
+	case raw[0] == tokenNamed && len(raw) >= 1+1+least:
+		for i := range s.named {
+			if s.named[i].id == raw[1] {
+				return s.named[i].aead, raw[2:], nil
+			}
 		}
-		return Key(b), nil
+	case raw[0] > tokenNamed:
+		return nil, nil, ErrNewer
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return key, fmt.Errorf("read the key %s: %w", name, err)
-	}
-	rand.Read(key[:])
-	if err := writeKey(dir, name, key[:]); err != nil {
-		return key, fmt.Errorf("write the key %s: %w", name, err)
-	}
-	// Another process may have been first; its key is the one that counts.
-	b, err = os.ReadFile(name)
-	if err != nil {
-		return key, fmt.Errorf("read back the key %s: %w", name, err)
-	}
-	if len(b) != len(key) {
-		return key, fmt.Errorf("read back the key %s: %d bytes, want %d", name, len(b), len(key))
-	}
-	return Key(b), nil
-}
-
-// writeKey puts a whole key under name, or nothing: a crash before the link
-// leaves a stray temporary file, a crash after it leaves the key.
-func writeKey(dir, name string, key []byte) (err error) {
-	f, err := os.CreateTemp(dir, "key-*.tmp") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(key)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	// Link, unlike rename, never replaces a key that another process just made.
-	if err := os.Link(f.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return nil, nil, ErrToken
 }

@@ -166,11 +166,11 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 			modules.Close()
 		}
 	}()
-	key, err := profile.LoadKey(filepath.Join(site.State, "keys"))
+	keys, err := profile.LoadKeys(filepath.Join(site.State, "keys"))
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := profile.NewSealer(key)
+	sealer, err := profile.NewRing(keys)
 	if err != nil {
 		return nil, err
 	}
