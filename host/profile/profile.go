@@ -1,9 +1,16 @@
-// Package profile holds what a visitor keeps in their own browser: the
-// preferences that they declared, sealed into a first-party cookie.
+// Package profile holds what a visitor keeps in their own browser, sealed into
+// first-party cookies: the [Preferences] that they declared, the items that they
+// hid ([Hidden]), and what was [Inferred] from what they did.
 //
-// Make one [Sealer] for the process from [LoadKey]; call Seal and Open with a
-// [Binding] that says what the token is for and where it belongs. The package
-// knows no HTTP and no consent: its caller opens only what a decision grants.
+// Make one [Sealer] for the process with [NewRing] from [LoadKeys]; call Seal and
+// Open with a [Binding] that says what the token is for and where it belongs. To
+// follow a visitor, open and parse their Inferred, tell it what happened (View,
+// Purchase, Search, ...) at a [Moment], encode and seal it; [Know] shows them what
+// it holds. What a later build made ([ErrNewer]) is not used and left as it is.
+//
+// The package knows no HTTP and no consent: its caller opens only what a decision
+// grants. It never reads a clock, and knows items and attribute values only as
+// numbers of a catalogue.
 package profile
 
 import (
