@@ -177,10 +177,11 @@ func validSubject(name []byte) bool {
 }
 
 // bringChoice has what the visitor refused in this browser, before the site knew
-// them, hold for the subject, unless the subject chose later than that.
+// them, hold for the subject, unless the subject chose later than that. What was
+// chosen as somebody else is theirs, and holds for this one in this browser alone.
 func (x *exchange) bringChoice(key state.Key) {
 	x.openChoice()
-	if c := x.kept.choice; c != nil {
+	if c := x.kept.choice; c != nil && x.kept.as == (subjectTag{}) {
 		x.edge.subjects.later(key, waiting{c, true})
 	}
 }
