@@ -19,6 +19,12 @@
 // at its limits, it stops editing, passes the rest as it is, and reports that. Only
 // what an edit removes stays away even then.
 //
+// The time it takes grows with the page, not with its square, whatever the
+// page. What can make it long is bounded: a tag looks at most at each open
+// element (MaxDepth), at each type among their children (512) and at each test
+// within :has (64); what is in lists within lists is looked through, and written anew, once for each
+// (16); and all fills of a page together read and write 4 times MaxBuffer.
+//
 // # What an element is
 //
 // Tags are told apart as the HTML standard's tokenizer does (WHATWG 13.2.5),
