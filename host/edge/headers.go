@@ -116,8 +116,8 @@ func (x *exchange) prepareRequest() {
 	strip := x.stripping()
 	gpc := hasGPC(h) // Connection may name it, which takes nothing back
 	way := x.forwardedFor(x.scratch[:0], strip != nil)
-	x.scratch = way
-	cookies, less := keptCookies(way[len(way):], h.PeekAll("Cookie"), strip)
+	cookies, less := keptCookies(way, h.PeekAll("Cookie"), strip)
+	x.scratch, cookies = cookies, cookies[len(way):]
 	var forwarded []byte
 	if strip != nil && x.trusted {
 		forwarded = x.coarseForwarded(h.PeekAll("Forwarded"))
@@ -137,9 +137,10 @@ func (x *exchange) prepareRequest() {
 		setCookies(h, cookies, n)
 	}
 	h.DelBytes(nameExpect) // answered here
-	if gpc {
+	switch lines := h.PeekAll("Sec-GPC"); {
+	case gpc:
 		setOne(h, nameGPC, []byte("1"))
-	} else {
+	case len(lines) > 0:
 		h.DelBytes(nameGPC)
 	}
 	if strip != nil {

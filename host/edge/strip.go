@@ -208,7 +208,7 @@ func hasGPC(h *fasthttp.RequestHeader) bool {
 // that it has over TLS or without: both may be there, on a machine that serves
 // both.
 func isOwn(name []byte) bool {
-	name, ok := bytes.CutPrefix(bytes.TrimPrefix(name, []byte("__Host-")), []byte("bespoke-"))
+	name, ok := bytes.CutPrefix(bytes.TrimPrefix(name, []byte("__Host-")), ownMark)
 	switch string(name) {
 	case "choice", "preferences", "subject", "why":
 		return ok
@@ -222,21 +222,23 @@ func isOwn(name []byte) bool {
 func keptCookies(dst []byte, lines [][]byte, strip *stripping) (kept []byte, less bool) {
 	less = len(lines) > 1 // one line is all that there is in HTTP/1.1 (RFC 6265, 5.4)
 	for _, line := range lines {
-		less = less || strip != nil || bytes.Contains(line, []byte("bespoke-"))
+		less = less || strip != nil || bytes.Contains(line, ownMark)
 	}
 	if !less {
-		return nil, false
+		return dst, false
 	}
 	kept = dst
+	begin := len(dst)
 	for _, line := range lines {
 		first := true // of this line
-		for pair := range bytes.SplitSeq(line, []byte(";")) {
-			name, _, _ := bytes.Cut(pair, []byte("="))
+		for pair, more := line, true; more; {
+			pair, line, more = bytes.Cut(line, semicolon)
+			name, _, _ := bytes.Cut(pair, equals)
 			if name = bytes.TrimSpace(name); isOwn(name) || strip.cookie(name) {
 				continue
 			}
 			switch {
-			case first && len(kept) > len(dst):
+			case first && len(kept) > begin:
 				kept = append(kept, "; "...)
 			case !first:
 				kept = append(kept, ';')
