@@ -45,7 +45,7 @@ type bitReader struct {
 func (r *bitReader) fill() {
 	if len(r.b) >= 8 {
 		r.acc |= binary.BigEndian.Uint64(r.b) >> r.n
-		size := (63 - r.n) / 8
+		size := (64 - r.n) / 8
 		r.b, r.n = r.b[size:], r.n+8*size
 		return
 	}

@@ -248,6 +248,100 @@ func TestParseInferredRefuses(t *testing.T) {
 	}
 }
 
+// What breaks a law of the type is refused, though somebody sealed it.
+func TestParseInferredUnsound(t *testing.T) {
+	sane := func() Inferred {
+		var p Inferred
+		p.View(1, []uint32{4, 5}, after(0))
+		p.View(2, nil, after(0))
+		p.Persona("a", 1, after(0))
+		p.Persona("b", 1, after(0))
+		p.MailSent(after(0))
+		return p
+	}
+	for name, change := range map[string]func(p *Inferred){
+		"an item twice":          func(p *Inferred) { p.recent.list[1].Number = 2 },
+		"an item before 1970":    func(p *Inferred) { p.last, p.born = 5, 5; p.recent.list[0].Minute = ^uint32(90) },
+		"born before 1970":       func(p *Inferred) { p.last, p.born = 5, ^minute(90) },
+		"a base before 1970":     func(p *Inferred) { *p = Inferred{last: 5, interests: p.interests}; p.interests.base = ^minute(90) },
+		"a value beyond 32 bits": func(p *Inferred) { p.interests.values[0].value = math.MaxUint32 },
+		"an affinity of nothing": func(p *Inferred) { p.interests.values[1].level = 0 },
+		"personas in disorder":   func(p *Inferred) { p.interests.personas[0].name[0] = 'c' },
+		"a persona twice":        func(p *Inferred) { p.interests.personas[0].name[0] = 'b' },
+		"a persona without name": func(p *Inferred) { p.interests.personas[0].name[0] = 0 },
+		"a persona with a space": func(p *Inferred) { p.interests.personas[1].name[1] = ' ' },
+		"a persona of nothing":   func(p *Inferred) { p.interests.personas[1].level = 0 },
+	} {
+		p := sane()
+		sound(t, &p)
+		change(&p)
+		var q Inferred
+		if err := q.Parse(p.AppendEncode(nil)); err == nil || !q.Empty() {
+			t.Errorf("%s: read as %+v", name, q)
+		}
+	}
+	for name, rest := range map[string]func(w *bitWriter){
+		"nine personas": func(w *bitWriter) {
+			w.put(9, 4)
+			for i := range uint32(9) {
+				w.put(1, 5)
+				w.put('a'+i, 8)
+				w.put(1, levelBits)
+			}
+			w.golomb(0, baseOrder)
+			w.put(0, 1)
+		},
+		"channels without any": func(w *bitWriter) {
+			w.put(0, 4)
+			w.put(0b1000, 4)
+			w.golomb(0, baseOrder)
+		},
+	} {
+		w := bitWriter{b: []byte{inferredVersion}}
+		w.put(1000, minuteBits)
+		w.golomb(0, bornOrder)
+		w.put(0, 5+5+7)
+		rest(&w)
+		var q Inferred
+		if err := q.Parse(w.end()); err == nil || !q.Empty() {
+			t.Errorf("%s: read as %+v", name, q)
+		}
+	}
+	var w bitWriter
+	w.ones(maxOnes)
+	w.put(5, 32)
+	r := bitReader{b: w.end()}
+	if r.rice(2); !r.bad {
+		t.Error("a second spelling of a number is taken")
+	}
+}
+
+// Of what was bought and what was looked at, what is longer ago goes first.
+func TestFitOldest(t *testing.T) {
+	for _, bought := range []int{0, 3, 9} {
+		var p Inferred
+		for i := range 10 {
+			if i == bought {
+				p.Purchase(1e6, nil, after(time.Duration(i)*day))
+				continue
+			}
+			p.View(uint32(1e5+i), nil, after(time.Duration(i)*day))
+		}
+		for left := 9; left > 0; left-- {
+			if !p.Fit(SealedLen(len(p.AppendEncode(nil))-1)) || len(p.Recent())+len(p.Purchases()) > left {
+				t.Fatalf("%d are left, want at most %d", len(p.Recent())+len(p.Purchases()), left)
+			}
+			oldest := 10 - len(p.Recent()) - len(p.Purchases()) // that is left
+			if (len(p.Purchases()) > 0) != (bought >= oldest) {
+				t.Fatalf("bought on day %d, cut to day %d: %v, %v", bought, oldest, p.Recent(), p.Purchases())
+			}
+			if len(p.Recent())+len(p.Purchases()) == 1 {
+				break
+			}
+		}
+	}
+}
+
 func FuzzInferred(f *testing.F) {
 	r := rand.New(rand.NewPCG(10, 11))
 	for n := range 20 {

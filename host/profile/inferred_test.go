@@ -182,14 +182,14 @@ func TestAgain(t *testing.T) {
 	if w := p.Affinity(5); math.Abs(w-2) > 0.02 {
 		t.Errorf("looked at again after half an hour: %v", w)
 	}
-	long := make([]uint32, 1<<16)
+	long := make([]uint32, maxAttributes+1)
 	for i := range long {
 		long[i] = uint32(i)
 	}
 	p.View(3, long, after(time.Hour))
 	sound(t, &p)
-	if p.Affinity(maxAttributes) != 0 {
-		t.Error("an item with 65,536 attributes counts with all of them")
+	if p.Affinity(maxAttributes-1) != 1 || p.Affinity(maxAttributes) != 0 {
+		t.Error("of an item with 65 attributes not the first 64 count")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -172,4 +173,26 @@ func TestAppend(t *testing.T) {
 			t.Fatalf("%q, %v", got, err)
 		}
 	}
+}
+
+// What one goroutine seals and opens is not mixed with what another does.
+func TestSealerConcurrent(t *testing.T) {
+	s := ring(t, Keys{Original: Key{1}, Named: []NumberedKey{{1, Key{2}}}})
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			b := Binding{"profile", "stores", string(rune('a' + g))}
+			plain := bytes.Repeat([]byte{byte(g)}, 50+40*g)
+			var token, got []byte
+			for range 300 {
+				token = s.AppendSeal(token[:0], plain, b)
+				var err error
+				if got, err = s.AppendOpen(got[:0], token, b); err != nil || !bytes.Equal(got, plain) {
+					t.Errorf("goroutine %d: %x, %v", g, got, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
