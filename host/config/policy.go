@@ -240,7 +240,8 @@ func (d *decoder) setting(n *node, name string, o abi.Option) (string, bool) {
 		d.errorf(n.pos, "with.%s: found %s, expected %s", name, n.describe(), wanted(o))
 		return "", false
 	}
-	if o.Type == abi.OptionSelector {
+	pointer := o.Type == abi.OptionTarget && strings.HasPrefix(n.text, "/") // no selector begins so
+	if o.Type == abi.OptionSelector || o.Type == abi.OptionTarget && !pointer {
 		if err := rewrite.CheckSelector(n.text); err != nil {
 			d.errorf(n.pos, "with.%s: %v", name, err)
 			return "", false
@@ -304,6 +305,8 @@ func wanted(o abi.Option) string {
 		return list(o.Values)
 	case abi.OptionSelector:
 		return "a CSS selector, such as \"#results\""
+	case abi.OptionTarget:
+		return "a CSS selector, such as \"#results\", or a JSON Pointer, such as /items"
 	}
 	return "text"
 }

@@ -15,6 +15,8 @@ func TestClassify(t *testing.T) {
 		"config.list": Public, "consent.localize": Public, "consent.everything": Unknown,
 		"time.hour": Public, "time.minute": Unknown, "page.h1@class": Public, "page.": Unknown,
 		"recommend.best-sellers": Public, "recommend.similar?item=7": Public, "recommend.for-you": Inferred, "recommend.secrets": Unknown,
+		"recommend.for-you?n=8": Inferred, "recommend.recently-viewed": Inferred, "recommend.next?item=7": Inferred,
+		"recommend.trending?n=8": Public, "recommend.?n=8": Unknown, "recommend.secrets?best-sellers": Unknown, "geo.fences": PlaceCell, "geo.fences?n=1": Unknown,
 		"preference.name": Declared, "preference.theme": Declared,
 		"geo.country": PlaceCoarse, "geo.timezone": PlaceCoarse, "geo.city": PlaceCell, "geo.lat": PlaceCell, "geo.address": Unknown,
 		"profile.recent": Inferred, "profile.affinity.colour": Inferred, "profile.interests": Interests, "profile.name": Unknown,
@@ -46,10 +48,11 @@ func TestNeeds(t *testing.T) {
 }
 
 func TestDeclares(t *testing.T) {
-	m := Manifest{Reads: map[string]string{"geo.country": "", "request.query.*": "", "profile.affinity.col*": ""}}
+	m := Manifest{Reads: map[string]string{"geo.country": "", "request.query.*": "", "profile.affinity.col*": "", "recommend.deals": ""}}
 	for key, want := range map[string]bool{
 		"geo.country": true, "geo.city": false, "geo.countryside": false, "request.query.q": true, "request.path": false,
 		"profile.affinity.colour": true, "profile.affinity.size": false, "config.any": true, "consent.localize": true,
+		"recommend.deals": true, "recommend.deals?n=8": true, "recommend.dealsx": false, "recommend.similar?item=recommend.deals": false, "geo.country?n=8": false,
 	} {
 		if m.Declares(key) != want {
 			t.Errorf("Declares(%q) = %v", key, !want)
@@ -76,6 +79,7 @@ func TestParseManifests(t *testing.T) {
 		`{"name":"a","on":["sometimes"]}`:                "want \"request\" or \"response\"",
 		`{"name":"a","with":{"x":{"type":"colour"}}}`:    "unknown type",
 		`{"name":"a","with":{"x":{"type":"one-of"}}}`:    "without values",
+		`{"name":"a","with":{"x":{"type":"target"}}}`:    "",
 		`{"name":"a","READS":{"geo.country":"x"}}`:       "unknown field \"READS\"",
 		`{"name":"a","with":{"x":{"Type":"text"}}}`:      "unknown field \"Type\"",
 		"{\"name\":\"a\",\"about\":\"\xff\"}":            "not UTF-8",

@@ -44,7 +44,7 @@ const (
 	Public                   // about the request or the site, not the person
 	Declared                 // the visitor set it for this
 	PlaceCoarse              // continent, country, region, time zone
-	PlaceCell                // city, and a cell of at least 5 km radius
+	PlaceCell                // city, a cell of at least 5 km radius, and what is told from it
 	Inferred                 // from behaviour
 	Interests                // from behaviour, in an ad slot
 )
@@ -110,9 +110,9 @@ func Classify(key string) Class {
 		return Public
 	case "geo.continent", "geo.country", "geo.region", "geo.timezone":
 		return PlaceCoarse
-	case "geo.city", "geo.lat", "geo.lon":
+	case "geo.city", "geo.lat", "geo.lon", "geo.fences":
 		return PlaceCell
-	case "profile.recent", "profile.purchases", "profile.persona", "profile.engagement", "recommend.for-you":
+	case "profile.recent", "profile.purchases", "profile.persona", "profile.engagement":
 		return Inferred
 	case "profile.interests":
 		return Interests
@@ -137,8 +137,10 @@ func Classify(key string) Class {
 	case named(key, KeyRecommend):
 		name, _, _ := strings.Cut(key[len(KeyRecommend):], "?")
 		switch name {
-		case "best-sellers", "deals", "bought-together", "similar":
+		case "best-sellers", "trending", "deals", "bought-together", "similar":
 			return Public
+		case "recently-viewed", "for-you", "next":
+			return Inferred
 		}
 	}
 	return Unknown

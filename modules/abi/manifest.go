@@ -33,8 +33,9 @@ const RightHTML = "html"
 
 // An Option describes one entry of a policy's configuration.
 type Option struct {
-	// Type is "text", "number", "integer", "boolean", "selector" (CSS) or
-	// "name" (of an attribute); with "one-of", Values lists what is allowed.
+	// Type is "text", "number", "integer", "boolean", "selector" (CSS),
+	// "target" (CSS, or a JSON Pointer that begins with /) or "name" (of an
+	// attribute); with "one-of", Values lists what is allowed.
 	Type     string   `json:"type"`
 	Values   []string `json:"values,omitempty"`
 	Required bool     `json:"required,omitempty"`
@@ -48,6 +49,7 @@ const (
 	OptionInteger  = "integer"
 	OptionBoolean  = "boolean"
 	OptionSelector = "selector"
+	OptionTarget   = "target"
 	OptionName     = "name"
 	OptionOneOf    = "one-of"
 )
@@ -60,6 +62,13 @@ func (m *Manifest) Declares(key string) bool {
 	}
 	if _, ok := m.Reads[key]; ok {
 		return true
+	}
+	if strings.HasPrefix(key, KeyRecommend) {
+		// How much of a band is asked for does not change whose it is.
+		band, _, _ := strings.Cut(key, "?")
+		if _, ok := m.Reads[band]; ok {
+			return true
+		}
 	}
 	for k := range m.Reads {
 		if p, ok := strings.CutSuffix(k, "*"); ok && strings.HasPrefix(key, p) {
@@ -158,7 +167,7 @@ func (m *Manifest) check() error {
 	}
 	for name, o := range m.With {
 		switch o.Type {
-		case OptionText, OptionNumber, OptionInteger, OptionBoolean, OptionSelector, OptionName:
+		case OptionText, OptionNumber, OptionInteger, OptionBoolean, OptionSelector, OptionTarget, OptionName:
 		case OptionOneOf:
 			if len(o.Values) == 0 {
 				return fmt.Errorf("manifest of %s: option %q: one-of without values", m.Name, name)
