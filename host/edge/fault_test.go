@@ -467,19 +467,21 @@ func TestNoAnswerReachesAnother(t *testing.T) {
 		"a switch of protocols":    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON",
 	} {
 		t.Run(name, func(t *testing.T) {
+			said := make(chan struct{}, 64)
 			r := newRig(t, nil, routes("[]"), originAt(speaker(t, func(c net.Conn, req *http.Request) {
 				if req.URL.Path == "/evil" {
 					head, tail, _ := strings.Cut(extra, "HTTP/1.1 200 OK\r\nContent-Length: 6")
 					io.WriteString(c, head)
 					time.Sleep(5 * time.Millisecond) // in a segment of its own
 					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 6"+tail)
+					said <- struct{}{}
 					return
 				}
 				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
 			})))
 			for range 20 {
 				r.visitor(berlin).get("/evil")
-				time.Sleep(10 * time.Millisecond)
+				<-said // what came after the next request could be its answer, for all that anybody can tell
 				if _, body := r.visitor(sanFrancisco).get("/"); strings.Contains(body, "POISON") {
 					t.Fatalf("a visitor got %q", body)
 				}
