@@ -98,6 +98,7 @@ type Tenant struct {
 // A Route says which policies run on which paths.
 type Route struct {
 	Path     string // a pattern; see Match
+	Items    Items
 	Policies []PolicyUse
 }
 

@@ -76,6 +76,9 @@ func show(c *Config) string {
 		}
 		for _, r := range t.Routes {
 			fmt.Fprintf(&b, "  route %s\n", r.Path)
+			if !r.Items.None() {
+				fmt.Fprintf(&b, "    items %q, in the page %v\n", r.Items.Path, r.Items.Page)
+			}
 			for _, u := range r.Policies {
 				fmt.Fprintf(&b, "    use %s at %d:%d: %+v\n", u.Use, u.Line, u.Col, u.Ref)
 				for _, s := range u.With {

@@ -35,6 +35,7 @@ func (d *decoder) routes(n *node) []Route {
 					all = n.pos
 				}
 			}},
+			{"items", false, func(n *node) { r.Items = d.items(n) }},
 			{"policies", false, func(n *node) {
 				d.each(n, "policies", func(n *node) { r.Policies = append(r.Policies, d.policy(n)) })
 			}},
