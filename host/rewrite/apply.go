@@ -70,7 +70,7 @@ func (d *editing) reset(p *Plan) {
 // A summary is what the edits of one element come to.
 type summary struct {
 	text, replace, unwrap          int32 // the last ones, or -1; text is also html
-	order, keep, fill              int32
+	order, keep, fill              int32 // keep is the first of them
 	remove                         bool
 	before, after, prepend, append bool
 	attrs                          bool
@@ -190,7 +190,9 @@ func (r *Rewriter) summarize(b []byte, t *tag) summary {
 		case abi.OpOrder:
 			r.override(&sum.order, h)
 		case abi.OpKeep:
-			r.override(&sum.keep, h)
+			if sum.keep < 0 { // all of them count, see openFrame
+				sum.keep = h
+			}
 		case abi.OpFill:
 			r.override(&sum.fill, h)
 		default:

@@ -15,12 +15,12 @@ func (r *Rewriter) lookWithin(f *frame) {
 			}
 		}
 	}
-	if f.keep >= 0 {
-		l := r.plan.edits[f.keep].list
+	for k, h := range f.keeps() {
+		l := r.plan.edits[h].list
 		if l.filter.from != nil {
 			for i := range r.children[f.from:] {
 				c := &r.children[f.from+i]
-				if c.kept && c.passes {
+				if c.kept>>k&1 != 0 && c.passes {
 					c.passes = l.passes(r.valueWithin(f, c, &l.filter))
 				}
 			}

@@ -2,6 +2,8 @@ package rewrite
 
 import (
 	"slices"
+
+	"bespoke/modules/abi"
 )
 
 // maxChildren bounds the children of the lists that are kept back at a time.
@@ -11,16 +13,37 @@ const maxChildren = 1 << 14
 // looked through, and written anew, once for each that is around it.
 const maxFrames = 16
 
+// maxKeeps bounds the keep edits of one list. Each looks at every item.
+const maxKeeps = 32
+
 // A frame is a list that is kept back until it ends, to be ordered, cut or filled.
 type frame struct {
-	depth             int // of its element in the stack
-	start             int // in editing.buf
-	from              int // of its children in editing.children
-	cur               int // the child that is open, or -1
-	order, keep, fill int32
-	show              *list   // whose show counts, or nil
-	look              glimpse // of the plan and of show
-	sees              bool    // it sees what may meet show
+	depth       int // of its element in the stack
+	start       int // in editing.buf
+	from        int // of its children in editing.children
+	cur         int // the child that is open, or -1
+	order, fill int32
+	nKeeps      int
+	keepBuf     [maxKeeps]int32
+	show        *list   // whose show counts, or nil
+	look        glimpse // of the plan and of show
+	sees        bool    // it sees what may meet show
+}
+
+// keeps are its keep edits: what one of them drops, no other brings back.
+func (f *frame) keeps() []int32 { return f.keepBuf[:f.nKeeps] }
+
+// each calls do with all of its edits.
+func (f *frame) each(do func(h int32)) {
+	if f.order >= 0 {
+		do(f.order)
+	}
+	for _, h := range f.keeps() {
+		do(h)
+	}
+	if f.fill >= 0 {
+		do(f.fill)
+	}
 }
 
 // A child is a child element of a list. Offsets are in editing.buf.
@@ -33,29 +56,38 @@ type child struct {
 	name, nameEnd  int // in editing.values: its name, if it has no end tag
 	text, textEnd  int // in editing.values: what it is ordered by
 	num            float64
-	km, away       float64 // distances by keep, and to show
+	away           float64 // distance to show
 	item, hasValue bool    // by order
-	kept, placed   bool    // it takes part in keep; and has a place
-	passes         bool    // the filter and the sets of keep
+	kept           uint32  // bit i: it takes part in keep edit i
+	passes         bool    // what keeps ask, but for their count
 	shown          bool    // it has a distance to show
 	replaced       bool    // by something else, or by nothing
 }
 
 func (r *Rewriter) openFrame(t *tag, sum summary) bool {
-	if len(r.frames) == maxFrames {
-		for _, h := range [...]int32{sum.order, sum.keep, sum.fill} {
-			if h >= 0 {
-				r.not(h, WhyDepth)
+	f := frame{depth: t.n, start: len(r.buf), from: len(r.children), cur: -1, order: sum.order, fill: sum.fill}
+	if sum.keep >= 0 {
+		for _, h := range r.hits {
+			if r.plan.edits[h].op != abi.OpKeep {
+				continue
 			}
+			if f.nKeeps == maxKeeps {
+				r.not(h, WhyBuffer)
+				continue
+			}
+			f.keepBuf[f.nKeeps] = h
+			f.nKeeps++
 		}
+	}
+	if len(r.frames) == maxFrames {
+		f.each(func(h int32) { r.not(h, WhyDepth) })
 		return false
 	}
-	f := frame{depth: t.n, start: len(r.buf), from: len(r.children), cur: -1, order: sum.order, keep: sum.keep, fill: sum.fill}
-	for _, h := range [...]int32{f.order, f.keep} {
-		if h >= 0 && f.show == nil && r.plan.edits[h].list.show != nil {
-			f.show = r.plan.edits[h].list
+	f.each(func(h int32) {
+		if l := r.plan.edits[h].list; l != nil && f.show == nil && l.show != nil {
+			f.show = l
 		}
-	}
+	})
 	if f.show != nil {
 		f.look, f.sees = r.plan.glimpse.with(f.show.show)
 	}
@@ -119,24 +151,16 @@ func (r *Rewriter) openChild(b []byte, t *tag) int32 {
 		return -1
 	}
 	f := &r.frames[len(r.frames)-1]
-	c := child{start: len(r.buf), close: -1, show: -1, template: t.flags&fTemplate != 0}
+	c := child{start: len(r.buf), close: -1, show: -1, template: t.flags&fTemplate != 0, passes: true}
 	if f.order >= 0 {
 		l := r.plan.edits[f.order].list
 		if c.item = l.takes(b, r, t); c.item {
 			r.rank(b, l, &c)
 		}
 	}
-	if f.keep >= 0 {
-		l := r.plan.edits[f.keep].list
-		if c.kept = l.takes(b, r, t); c.kept {
-			c.km, c.placed = r.distance(b, l)
-			c.passes = r.chosen(b, l)
-		}
-	}
-	if l := f.show; l != nil && !f.drops(r.plan, &c) && l.takes(b, r, t) {
-		if k := f.keep; k >= 0 && c.kept && r.plan.edits[k].list.samePlace(l) {
-			c.away, c.shown = c.km, c.placed
-		} else {
+	from, shown := r.keepChild(b, t, f, &c)
+	if l := f.show; l != nil && c.passes && l.takes(b, r, t) {
+		if c.shown = shown; from == nil || !from.samePlace(l) {
 			c.away, c.shown = r.distance(b, l)
 		}
 	}
@@ -145,13 +169,26 @@ func (r *Rewriter) openChild(b []byte, t *tag) int32 {
 	return int32(f.cur)
 }
 
-// drops tells whether keep will drop the child, whatever is within it.
-func (f *frame) drops(p *Plan, c *child) bool {
-	if f.keep < 0 || !c.kept {
-		return false
+// keepChild tells in c which keeps it takes part in, and whether it passes them
+// as far as its start tag tells. It returns the last list that it measured the
+// distance c.away for, if any, and whether there is one.
+func (r *Rewriter) keepChild(b []byte, t *tag, f *frame, c *child) (from *list, placed bool) {
+	for i, h := range f.keeps() {
+		l := r.plan.edits[h].list
+		if !l.takes(b, r, t) {
+			continue
+		}
+		c.kept |= 1 << i
+		if l.lat != "" && (from == nil || !from.samePlace(l)) {
+			from = l
+			c.away, placed = r.distance(b, l)
+		}
+		if l.within >= 0 && !(placed && c.away <= l.within) || !r.chosen(b, l) {
+			c.passes = false
+			return from, placed
+		}
 	}
-	l := p.edits[f.keep].list
-	return !c.passes || l.within >= 0 && !(c.placed && c.km <= l.within)
+	return from, placed
 }
 
 // takes tells whether the child takes part in the edit.
@@ -270,11 +307,7 @@ func (r *Rewriter) finishFrame() {
 			r.rebuild(&f, moved)
 		}
 	}
-	for _, h := range [...]int32{f.order, f.keep, f.fill} {
-		if h >= 0 {
-			r.applied[h]++
-		}
-	}
+	f.each(func(h int32) { r.applied[h]++ })
 	r.children = r.children[:f.from]
 	r.seam, r.ended = true, ending(endsWhole, r.buf)
 	if len(r.frames) == 0 {
@@ -303,7 +336,8 @@ func (r *Rewriter) arrange(f *frame) (changed, moved bool) {
 		r.sort(r.plan.edits[f.order].list, all)
 	}
 	sorted := len(r.perm)
-	next, first := 0, 0
+	next := 0
+	var counts [maxKeeps]int // of what each keep has let through
 	for i := range all {
 		at := i
 		if all[i].item {
@@ -313,22 +347,28 @@ func (r *Rewriter) arrange(f *frame) (changed, moved bool) {
 		c := &all[at]
 		moved = moved || at != i
 		changed = changed || c.show >= 0
-		if f.keep >= 0 && c.kept {
-			l := r.plan.edits[f.keep].list
-			ok := c.passes && (l.within < 0 || c.placed && c.km <= l.within)
-			if ok && l.first > 0 {
-				first++
-				ok = first <= l.first
-			}
-			if !ok {
-				at = -1 - at
-				moved = true
-			}
+		if c.kept != 0 && !(c.passes && r.lets(f, c.kept, &counts)) {
+			at = -1 - at
+			moved = true
 		}
 		r.perm = append(r.perm, int32(at))
 	}
 	r.perm = append(r.perm[:0], r.perm[sorted:]...)
 	return changed || moved, moved
+}
+
+// lets counts an item that takes part in the keeps of those bits, unless one
+// of them has let its first ones through already.
+func (r *Rewriter) lets(f *frame, kept uint32, counts *[maxKeeps]int) bool {
+	for i, h := range f.keeps() {
+		if first := r.plan.edits[h].list.first; kept>>i&1 != 0 && first > 0 && counts[i] == first {
+			return false
+		}
+	}
+	for i := range f.keeps() {
+		counts[i] += int(kept >> i & 1)
+	}
+	return true
 }
 
 func (r *Rewriter) sort(l *list, all []child) {
@@ -389,11 +429,7 @@ func (r *Rewriter) abandon(why Reason) {
 		return
 	}
 	for i := range r.frames {
-		for _, h := range [...]int32{r.frames[i].order, r.frames[i].keep, r.frames[i].fill} {
-			if h >= 0 {
-				r.not(h, why)
-			}
-		}
+		r.frames[i].each(func(h int32) { r.not(h, why) })
 	}
 	r.frames, r.children = r.frames[:0], r.children[:0]
 	for i := range r.pend {

@@ -112,10 +112,8 @@ type jsonPlace struct {
 // openList begins a list, if the box is one. Order and keep of one list both act.
 func (r *JSONRewriter) openList(box int32) bool {
 	b := &r.boxes[box]
-	for _, e := range [...]int32{b.order, b.keep} {
-		if e < 0 {
-			continue
-		}
+	for i := range r.nLists(b) {
+		e := r.listAt(b, i)
 		r.lists[e] = jsonOpen{open: true, base: -1}
 		r.open++
 		if b.show < 0 && r.plan.edits[e].member != nil {
@@ -123,7 +121,27 @@ func (r *JSONRewriter) openList(box int32) bool {
 			r.lists[e].show = true
 		}
 	}
-	return b.order >= 0 || b.keep >= 0
+	return r.nLists(b) > 0
+}
+
+// nLists returns how many order and keep edits the box has.
+func (r *JSONRewriter) nLists(b *jsonBox) int {
+	n := int(b.keepsEnd - b.keeps)
+	if b.order >= 0 {
+		n++
+	}
+	return n
+}
+
+// listAt returns edit i of those: order, then the keeps.
+func (r *JSONRewriter) listAt(b *jsonBox, i int) int32 {
+	if b.order >= 0 {
+		if i == 0 {
+			return b.order
+		}
+		i--
+	}
+	return r.keeps[int(b.keeps)+i]
 }
 
 // openItem begins an element of a list.
@@ -131,12 +149,11 @@ func (r *JSONRewriter) openItem(mark int32) {
 	m := &r.marks[mark]
 	b := &r.boxes[m.list]
 	m.fields = int32(len(r.spans))
-	for _, e := range [...]int32{b.order, b.keep} {
-		if e >= 0 {
-			r.lists[e].base = int32(len(r.spans))
-			for range r.plan.edits[e].list.fields {
-				r.spans = append(r.spans, jsonSpan{})
-			}
+	for i := range r.nLists(b) {
+		e := r.listAt(b, i)
+		r.lists[e].base = int32(len(r.spans))
+		for range r.plan.edits[e].list.fields {
+			r.spans = append(r.spans, jsonSpan{})
 		}
 	}
 }
@@ -173,8 +190,8 @@ func (r *JSONRewriter) closeList(box int32) bool {
 				m.away = km
 			}
 		}
-		if b.keep >= 0 {
-			k.out = !r.passes(r.plan.edits[b.keep].list, r.fieldsOf(m, b, b.keep))
+		for _, e := range r.keeps[b.keeps:b.keepsEnd] {
+			k.out = k.out || !r.passes(r.plan.edits[e].list, r.fieldsOf(m, b, e))
 		}
 		r.index = append(r.index, int32(len(r.keys)))
 		r.keys = append(r.keys, k)
@@ -188,21 +205,20 @@ func (r *JSONRewriter) closeList(box int32) bool {
 	}
 	r.cut(b)
 	r.spans = r.spans[:spans]
-	for _, e := range [...]int32{b.order, b.keep} {
-		if e >= 0 {
-			r.lists[e] = jsonOpen{}
-			r.open--
-		}
+	for i := range r.nLists(b) {
+		r.lists[r.listAt(b, i)] = jsonOpen{}
+		r.open--
 	}
 	return true
 }
 
 // fieldsOf returns where in r.spans the fields are that edit e reads of an element.
 func (r *JSONRewriter) fieldsOf(m *jsonMark, b *jsonBox, e int32) int {
-	if e != b.order && b.order >= 0 {
-		return int(m.fields) + len(r.plan.edits[b.order].list.fields)
+	at := int(m.fields)
+	for i := 0; r.listAt(b, i) != e; i++ {
+		at += len(r.plan.edits[r.listAt(b, i)].list.fields)
 	}
-	return int(m.fields)
+	return at
 }
 
 func (r *JSONRewriter) sortKeys(l *jsonList) {
@@ -219,9 +235,9 @@ func (r *JSONRewriter) sortKeys(l *jsonList) {
 // cut writes to r.perm the elements in the order of r.index; -1 stands for those that keep does not let through.
 func (r *JSONRewriter) cut(b *jsonBox) {
 	left := len(r.index)
-	if b.keep >= 0 {
-		if first := r.plan.edits[b.keep].list.first; first > 0 {
-			left = first
+	for _, e := range r.keeps[b.keeps:b.keepsEnd] {
+		if first := r.plan.edits[e].list.first; first > 0 {
+			left = min(left, first)
 		}
 	}
 	for _, i := range r.index {

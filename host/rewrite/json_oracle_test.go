@@ -208,7 +208,8 @@ func (o *oracleJSONEditor) object(n *oracleJSON, extra map[string]setter) *oracl
 }
 
 func (o *oracleJSONEditor) array(n *oracleJSON) *oracleJSON {
-	var order, keep, fill = -1, -1, -1
+	var order, fill = -1, -1
+	var keeps []int
 	var front, back []*oracleJSON
 	for _, h := range n.hits {
 		switch e := o.edits[h]; e.Op {
@@ -219,7 +220,7 @@ func (o *oracleJSONEditor) array(n *oracleJSON) *oracleJSON {
 		case abi.OpOrder:
 			order = h
 		case abi.OpKeep:
-			keep = h
+			keeps = append(keeps, h)
 		case abi.OpFill:
 			fill = h
 		}
@@ -228,16 +229,16 @@ func (o *oracleJSONEditor) array(n *oracleJSON) *oracleJSON {
 	if fill >= 0 {
 		out.kids = append(out.kids, o.parse(o.edits[fill].A).kids...)
 	} else {
-		out.kids = append(out.kids, o.elements(n, order, keep)...)
+		out.kids = append(out.kids, o.elements(n, order, keeps)...)
 	}
 	out.kids = append(out.kids, back...)
 	return out
 }
 
 // elements returns what becomes of the elements of an array.
-func (o *oracleJSONEditor) elements(n *oracleJSON, order, keep int) []*oracleJSON {
+func (o *oracleJSONEditor) elements(n *oracleJSON, order int, keeps []int) []*oracleJSON {
 	show := -1
-	for _, h := range [...]int{order, keep} {
+	for _, h := range append([]int{order}, keeps...) {
 		if h >= 0 && show < 0 && strings.Contains(o.edits[h].B, "show=") {
 			show = h
 		}
@@ -272,10 +273,11 @@ func (o *oracleJSONEditor) elements(n *oracleJSON, order, keep int) []*oracleJSO
 		a := o.args(order)
 		sort.SliceStable(list, func(i, j int) bool { return a.less(list[i].is, list[j].is) })
 	}
-	if keep >= 0 {
-		a := o.args(keep)
-		list = slices.DeleteFunc(list, func(e element) bool { return !a.keeps(e.is) })
-		if n, err := strconv.Atoi(a["first"]); err == nil && n < len(list) {
+	for _, h := range keeps {
+		list = slices.DeleteFunc(list, func(e element) bool { return !o.args(h).keeps(e.is) })
+	}
+	for _, h := range keeps { // and then they count
+		if n, err := strconv.Atoi(o.args(h)["first"]); err == nil && n < len(list) {
 			list = list[:n]
 		}
 	}

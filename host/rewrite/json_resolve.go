@@ -3,7 +3,10 @@ package rewrite
 import "bespoke/modules/abi"
 
 // A jsonSum is what edits of the members of a value come to.
-type jsonSum struct{ order, keep, fill int32 }
+type jsonSum struct {
+	order, fill int32
+	keeps       int // those in JSONRewriter.keeps from here on
+}
 
 // resolve settles which hits of a mark act. kind is the first byte of the
 // value; in is what it stands in.
@@ -84,13 +87,20 @@ func (r *JSONRewriter) resolveInner(m *jsonMark, e int32, kind, in byte, sum *js
 	case op == abi.OpOrder:
 		r.override(&sum.order, e)
 	case op == abi.OpKeep:
-		r.override(&sum.keep, e)
+		if len(r.keeps)-sum.keeps < maxKeeps { // all of them count
+			r.keeps = append(r.keeps, e)
+		} else {
+			r.not(e, WhyBuffer)
+		}
 	case op == abi.OpFill:
 		r.override(&sum.fill, e)
 	}
 	if sum.fill >= 0 { // there is nothing of the page's left to be ordered
 		r.override(&sum.order, -1)
-		r.override(&sum.keep, -1)
+		for _, k := range r.keeps[sum.keeps:] {
+			r.not(k, WhyOverridden)
+		}
+		r.keeps = r.keeps[:sum.keeps]
 	}
 }
 

@@ -9,6 +9,7 @@ type JSONRewriter struct {
 	// What a walk leaves.
 	marks []jsonMark
 	boxes []jsonBox
+	keeps []int32 // of the lists
 	hits  []int32
 	perm  []int32 // marks of elements in their new order; -1 where one is dropped
 

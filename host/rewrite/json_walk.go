@@ -31,7 +31,8 @@ type jsonBox struct {
 	first, firstEnd  int32
 	second, lastEnd  int32
 	nameEnd, nameVal int32 // of the last member of an object: where its name ends and its value begins
-	order, keep      int32 // edits that act, or -1
+	order            int32 // the edit that acts, or -1
+	keeps, keepsEnd  int32 // the edits that act, in JSONRewriter.keeps
 	show, fill       int32
 	perm             int32 // of a list: what goes to its places, in JSONRewriter.perm; or -1
 }
@@ -57,7 +58,7 @@ type jsonTwin struct {
 func (r *JSONRewriter) walk(doc []byte, twins bool) bool {
 	p := r.plan
 	r.jsonScanner.reset(doc, p.maxDepth)
-	r.marks, r.boxes, r.hits, r.active = r.marks[:0], r.boxes[:0], r.hits[:0], r.active[:0]
+	r.marks, r.boxes, r.hits, r.keeps, r.active = r.marks[:0], r.boxes[:0], r.hits[:0], r.keeps[:0], r.active[:0]
 	r.spans, r.perm, r.text, r.place = r.spans[:0], r.perm[:0], r.text[:0], jsonPlace{}
 	r.seen, r.serial, r.work = zeroed(r.seen, len(p.nodes)), 0, 0
 	r.lists = zeroed(r.lists, len(p.edits))
@@ -166,7 +167,7 @@ func (r *JSONRewriter) mark(v, from, first int, at jsonSite, inner bool) int {
 		r.openItem(x)
 	}
 	kind := r.doc[v]
-	sum := jsonSum{order: -1, keep: -1, fill: -1}
+	sum := jsonSum{order: -1, fill: -1, keeps: len(r.keeps)}
 	if !at.gone {
 		r.resolve(&r.marks[x], kind, at.in, &sum)
 	}
@@ -181,7 +182,7 @@ func (r *JSONRewriter) mark(v, from, first int, at jsonSite, inner bool) int {
 		m.box = int32(len(r.boxes))
 		r.boxes = append(r.boxes, jsonBox{
 			mark: x, kind: kind, first: int32(v + 1), lastEnd: int32(v + 1),
-			order: sum.order, keep: sum.keep, show: -1, fill: sum.fill, perm: -1,
+			order: sum.order, keeps: int32(sum.keeps), keepsEnd: int32(len(r.keeps)), show: -1, fill: sum.fill, perm: -1,
 		})
 		if sum.fill >= 0 {
 			from = len(r.active) // nothing in it counts any more

@@ -97,10 +97,11 @@ func (r *JSONRewriter) members(i int32) {
 	} else {
 		r.children(i, b, &s)
 	}
-	for _, e := range [...]int32{b.fill, b.order, b.keep} {
-		if e >= 0 {
-			r.applied[e]++
-		}
+	if b.fill >= 0 {
+		r.applied[b.fill]++
+	}
+	for i := range r.nLists(b) {
+		r.applied[r.listAt(b, i)]++
 	}
 	if b.kind == '{' {
 		for _, h := range r.adds[adds:] {

@@ -51,12 +51,13 @@ func (w wish) far(n *nethtml.Node) (float64, bool) {
 
 // A fact is what order and keep go by of one child.
 type fact struct {
-	item, kept, keeps bool
-	has               bool // a value to be ordered by
-	num               float64
-	text              string
-	away              string        // the distance, as it is shown
-	show              *nethtml.Node // and where
+	item, keeps bool
+	kept        []bool // by each keep
+	has         bool   // a value to be ordered by
+	num         float64
+	text        string
+	away        string        // the distance, as it is shown
+	show        *nethtml.Node // and where
 }
 
 // list reads what the lists' edits of the element go by from the page as it
@@ -65,30 +66,41 @@ func (o *oracle) list(n *nethtml.Node) func() {
 	if e := o.last(n, abi.OpFill); e != nil {
 		return func() { o.fill(n, *e) }
 	}
-	order, keep := wishOf(o.last(n, abi.OpOrder)), wishOf(o.last(n, abi.OpKeep))
-	if order == nil && keep == nil {
+	order := wishOf(o.last(n, abi.OpOrder))
+	var keeps []wish
+	for _, i := range o.hits[n] {
+		if o.edits[i].Op == abi.OpKeep {
+			keeps = append(keeps, wishOf(&o.edits[i]))
+		}
+	}
+	if order == nil && keeps == nil {
 		return func() {}
 	}
 	show := order
-	if show["show"] == "" {
-		show = keep
+	for _, keep := range keeps {
+		if show["show"] == "" {
+			show = keep
+		}
 	}
 	all := map[*nethtml.Node]*fact{}
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		if c.Type != nethtml.ElementNode {
 			continue
 		}
-		f := &fact{item: order.takes(c), kept: keep.takes(c)}
+		f := &fact{item: order.takes(c), keeps: true}
 		all[c] = f
 		if f.item {
 			order.rank(f, c)
 		}
-		f.keeps = !f.kept || keep.wants(c)
+		for _, keep := range keeps {
+			f.kept = append(f.kept, keep.takes(c))
+			f.keeps = f.keeps && (!keep.takes(c) || keep.wants(c))
+		}
 		if away, ok := show.far(c); ok && show["show"] != "" && show.takes(c) && !o.listed(c) {
 			f.show, f.away = o.findShow(c, show["show"]), show.shown(away)
 		}
 	}
-	return func() { o.arrange(n, order, keep, all) }
+	return func() { o.arrange(n, order, keeps, all) }
 }
 
 // shown is the distance as text.
@@ -276,7 +288,7 @@ func blank(gap []*nethtml.Node) bool {
 	})
 }
 
-func (o *oracle) arrange(n *nethtml.Node, order, keep wish, all map[*nethtml.Node]*fact) {
+func (o *oracle) arrange(n *nethtml.Node, order wish, keeps []wish, all map[*nethtml.Node]*fact) {
 	gaps, kids := slots(n)
 	var items []*nethtml.Node
 	for _, c := range kids {
@@ -289,9 +301,11 @@ func (o *oracle) arrange(n *nethtml.Node, order, keep wish, all map[*nethtml.Nod
 				}
 			}
 		}
-		if from := keep["from"]; f.kept && from != "" && f.keeps {
-			v, ok := o.from(c, from)
-			f.keeps = keep.passes(v, ok)
+		for k, keep := range keeps {
+			if from := keep["from"]; from != "" && f.kept[k] && f.keeps {
+				v, ok := o.from(c, from)
+				f.keeps = keep.passes(v, ok)
+			}
 		}
 	}
 	slices.SortStableFunc(items, func(a, b *nethtml.Node) int {
@@ -305,19 +319,22 @@ func (o *oracle) arrange(n *nethtml.Node, order, keep wish, all map[*nethtml.Nod
 		}
 		return c
 	})
-	left, _ := strconv.Atoi(keep["first"])
-	if keep["first"] == "" {
-		left = len(kids)
-	}
+	let := make([]int, len(keeps)) // how many each let through
 	for i, el := range kids {
 		if all[el].item {
 			el, items = items[0], items[1:]
 		}
 		f := all[el]
 		drop := !f.keeps
-		if f.kept && !drop {
-			left--
-			drop = left < 0
+		for k, keep := range keeps {
+			if first, err := strconv.Atoi(keep["first"]); err == nil && f.kept[k] {
+				drop = drop || let[k] == first
+			}
+		}
+		for k := range keeps {
+			if !drop && f.kept[k] {
+				let[k]++
+			}
 		}
 		if !drop || !blank(gaps[i]) {
 			for _, x := range gaps[i] {
