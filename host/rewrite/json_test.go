@@ -153,6 +153,7 @@ func TestJSONLists(t *testing.T) {
 		{"drop", list1{edit(abi.OpKeep, "", "drop=7 far")}, "none near"},
 		{"ids kept", list1{edit(abi.OpKeep, "", "ids=7 none")}, "none 7"},
 		{"order and keep", list1{edit(abi.OpKeep, "", "first=2"), edit(abi.OpOrder, "", "by=distance\n"+near)}, "near 7"},
+		{"keeps together", list1{edit(abi.OpKeep, "", "first=3"), edit(abi.OpKeep, "", "drop=7 far"), edit(abi.OpKeep, "", "first=1"), edit(abi.OpOrder, "", "by=ids\nids=near none")}, "near"},
 		{"what goes does not count", list1{edit(abi.OpRemove, "/0"), edit(abi.OpKeep, "", "first=2")}, "none 7"},
 		{"by what goes", list1{edit(abi.OpRemove, "/*/geo"), edit(abi.OpOrder, "", "by=distance\n"+near)}, "near 7 far none"},
 		{"by what is replaced", list1{edit(abi.OpText, "/*/price", "x"), edit(abi.OpOrder, "", "by=attr\nattr=price\nas=number")}, "none far 7 near"},
