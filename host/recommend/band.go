@@ -134,6 +134,7 @@ func (a *answer) fill(b Band, ranks *ranks) {
 		// Where nothing is reduced, nothing is a deal: best sellers follow.
 	}
 	a.rank(ranks.best, BestSellers)
+	a.bestWithin()
 	a.catalogue()
 }
 
@@ -201,6 +202,31 @@ func (a *answer) rank(list []ranked, b Band) {
 		// The support was there when the rank was made, and does not shrink.
 		a.add(e.item, b, e.score)
 	}
+}
+
+// bestWithin takes best sellers of a part of the catalogue that the ranks, which are
+// of all of it, do not reach to.
+func (a *answer) bestWithin() {
+	if len(a.q.Within) == 0 || a.full() {
+		return
+	}
+	list := a.cat.With(a.q.Within[0])
+	for _, v := range a.q.Within[1:] {
+		if l := a.cat.With(v); len(l) < len(list) {
+			list = l
+		}
+	}
+	if len(list) > maxLook/4 {
+		return // then enough of them are in the ranks
+	}
+	t := &a.s.items
+	t.reset()
+	for _, item := range list {
+		if e := t.at(item); e != nil {
+			e.a = a.r.bestScore(a.cat, item)
+		}
+	}
+	a.best(BestSellers, func(e *itemScore) float32 { return e.a })
 }
 
 // maxLook is how many items of the catalogue are looked at for one answer.

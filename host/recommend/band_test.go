@@ -81,7 +81,7 @@ func TestBands(t *testing.T) {
 		visit(r, v+10, "i7", "+i7", "+i8")
 		visit(r, v+20, "i2", "i3", "i20")
 	}
-	for v := uint64(31); v <= 33; v++ {
+	for v := uint64(31); v <= 35; v++ {
 		visit(r, v, "+i9", "i30")
 	}
 	for _, c := range []struct {
@@ -107,6 +107,21 @@ func TestBands(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+// Of a part of the catalogue the best sellers come first, also where those of all of
+// it leave no place in the ranks.
+func TestBestWithin(t *testing.T) {
+	r := manual(t, "", Options{Support: 2})
+	load(t, r, shopOf(60))
+	for v := uint64(1); v <= 4; v++ {
+		visit(r, v, "i31", "+i33", "i34", "+i1")
+	}
+	r.ranks.Store(&ranks{}) // as if 1,024 others were before them
+	d3, _ := r.Catalogue().Value("department", "d3")
+	if got := ids(r.Band(BestSellers, Query{Within: []uint32{d3}, N: 4})); got != "i33 i31 i34 i30" {
+		t.Errorf("got %s", got)
 	}
 }
 
@@ -279,7 +294,6 @@ func everything(r *Recommender) string {
 func TestFloodMovesNothing(t *testing.T) {
 	build := func(times int) *Recommender {
 		r := manual(t, "", Options{Support: 3})
-		r.seed, r.flood = 7, newFlood(7) // the same in both
 		load(t, r, shopOf(40))
 		for v := uint64(1); v <= 12; v++ {
 			visit(r, v, "i1", "+i2", "i3")
@@ -303,6 +317,37 @@ func TestFloodMovesNothing(t *testing.T) {
 	}
 	if flood.Stats().Unheard == 0 {
 		t.Error("no session was unheard: the test shows nothing")
+	}
+}
+
+// A pair that was said today is not heard again in sessions that say other things.
+func TestFloodOfPairs(t *testing.T) {
+	r := manual(t, "", Options{Support: 1})
+	load(t, r, shopOf(40))
+	pair := func() (near, with neighbour) {
+		s, other := r.items.at(num(r, "i39")), num(r, "i1")
+		for _, e := range s.near.Load().list {
+			if e.item == other {
+				near = e
+			}
+		}
+		for _, e := range s.with.Load().list {
+			if e.item == other {
+				with = e
+			}
+		}
+		return near, with
+	}
+	visit(r, 5, "i39", "i1", "+i39", "+i1")
+	near, with := pair()
+	if near.both == 0 || with.both == 0 {
+		t.Fatal("no pair: the test shows nothing")
+	}
+	for k := 2; k < 20; k++ {
+		visit(r, 5, "i39", "i1", "+i39", "+i1", fmt.Sprintf("+i%d", k))
+	}
+	if n, w := pair(); n.next != near.next || n.both != near.both || w.both != with.both {
+		t.Errorf("once %v %v, after a flood %v %v", near, with, n, w)
 	}
 }
 
@@ -439,6 +484,32 @@ func TestClockJumps(t *testing.T) {
 		if d := r.now.Load() - now; d != 10 {
 			t.Errorf("after a jump by %v, 10 s are %d", jump, d)
 		}
+	}
+}
+
+// An event that is late has its place; one of the future is of now.
+func TestEventTimes(t *testing.T) {
+	r := manual(t, "", Options{})
+	load(t, r, shopOf(20))
+	now := time.Unix(1_800_000_000, 0)
+	r.Advance(now)
+	r.Advance(now.Add(time.Hour))
+	now = now.Add(time.Hour)
+	for _, e := range []struct {
+		id string
+		at time.Time
+	}{
+		{"i9", now}, {"i8", time.Unix(-1<<60, 0)}, {"i7", now.Add(-time.Minute)}, {"i6", time.Unix(1<<60, 0)}, {"i5", time.Time{}},
+	} {
+		r.Event(Event{Kind: View, Item: num(r, e.id), Session: 1, Time: e.at})
+	}
+	var got []string
+	for _, item := range r.trail(nil, 1, 10) {
+		it, _ := r.Catalogue().Item(item)
+		got = append(got, it.ID)
+	}
+	if s := strings.Join(got, " "); s != "i5 i6 i9 i7 i8" {
+		t.Errorf("newest first: %s", s)
 	}
 }
 

@@ -214,3 +214,20 @@ func TestMemory(t *testing.T) {
 	t.Logf("ranked in %v", time.Since(start))
 	runtime.KeepAlive(r)
 }
+
+// A catalogue, by the item.
+func BenchmarkLoad(b *testing.B) {
+	var in bytes.Buffer
+	const n = 20_000
+	for i := range n {
+		fmt.Fprintf(&in, `{"id":"sku-%07d","title":"A thing of some length, number %d","url":"/things/%d","image":"/images/%d.svg","price":%d,"was":%d,"attributes":{"department":"d%d","colour":"c%d","size":["s","m"]}}`+"\n", i, i, i, i, 10+i%90, i%2*120, i%5000, i%40)
+	}
+	r := manual(b, "", Options{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.Load(bytes.NewReader(in.Bytes()), nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/item")
+}

@@ -20,7 +20,8 @@ const (
 	maxValue      = 256
 	maxPrice      = 1e12
 	maxLine       = 64 << 10
-	maxProblems   = 20 // then reading ends
+	maxText       = 1 << 30 // of all items together
+	maxProblems   = 20      // then reading ends
 )
 
 // A Problem is something wrong in an uploaded catalogue.
@@ -84,6 +85,10 @@ func (b *builder) add(line int, it *rawItem) bool {
 	}
 	if len(b.cat.items) == maxItems {
 		b.refuse(line, fmt.Errorf("more than %d items", maxItems))
+		return false
+	}
+	if b.cat.sizes > maxText {
+		b.refuse(line, fmt.Errorf("more than %d bytes of text in all", maxText))
 		return false
 	}
 	number, err := b.cat.nums.items.give(it.id, b.day)

@@ -214,11 +214,17 @@ type jsonManyText []string // one value, or a list of them
 
 func (m *jsonManyText) UnmarshalJSON(b []byte) error {
 	var list []any
-	if b[0] == '[' {
+	switch {
+	case b[0] == '"': // nearly all
+		var v string
+		err := json.Unmarshal(b, &v)
+		*m = jsonManyText{v}
+		return err
+	case b[0] == '[':
 		if err := json.Unmarshal(b, &list); err != nil {
 			return err
 		}
-	} else {
+	default:
 		list = make([]any, 1)
 		if err := json.Unmarshal(b, &list[0]); err != nil {
 			return err

@@ -186,14 +186,19 @@ func (d *decoder) weight() float32 {
 	return v
 }
 
-// count reads how many of something follow, each of at least size bytes.
-func (d *decoder) count(size int) int {
+func (d *decoder) uvarint() uint64 {
 	v, n := binary.Uvarint(d.b)
 	if n <= 0 {
-		d.fail("a count is cut")
+		d.fail("a number is cut")
 		return 0
 	}
 	d.b = d.b[n:]
+	return v
+}
+
+// count reads how many of something follow, each of at least size bytes.
+func (d *decoder) count(size int) int {
+	v := d.uvarint()
 	if v > uint64(len(d.b)/max(size, 1)) {
 		d.fail("a count is larger than the file")
 		return 0

@@ -231,15 +231,6 @@ func (r *Recommender) Load(in io.Reader, progress func(items int)) error {
 	freed := next.items.reclaim(day)
 	next.vals.reclaim(day)
 	b := newBuilder(next, day)
-	var keep *keeper
-	if r.dir != "" {
-		var err error
-		if keep, err = newKeeper(r.path(catalogueFile)); err != nil {
-			return fmt.Errorf("recommend: keeping the catalogue: %w", err)
-		}
-		defer keep.drop()
-		in = io.TeeReader(in, keep)
-	}
 	if err := b.read(in, progress); err != nil {
 		return fmt.Errorf("recommend: reading the catalogue: %w", err)
 	}
@@ -253,8 +244,8 @@ func (r *Recommender) Load(in io.Reader, progress func(items int)) error {
 		if err := next.save(r.path(numbersFile)); err != nil {
 			return fmt.Errorf("recommend: %w", err)
 		}
-		if err := keep.done(); err != nil {
-			return fmt.Errorf("recommend: keeping the catalogue: %w", err)
+		if err := writeFile(r.path(catalogueFile), magicCatalogue, c.encode); err != nil {
+			return fmt.Errorf("recommend: %w", err)
 		}
 	}
 	r.take(c, freed)

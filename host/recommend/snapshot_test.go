@@ -67,6 +67,35 @@ func TestRestoreSameAnswers(t *testing.T) {
 	}
 }
 
+// A catalogue is the same after a restart.
+func TestRestoreCatalogue(t *testing.T) {
+	for _, text := range []string{twoJSON, twoCSV, shopOf(30)} {
+		dir := t.TempDir()
+		r := manual(t, dir, Options{})
+		load(t, r, text)
+		say := func(r *Recommender) string {
+			var b strings.Builder
+			c := r.Catalogue()
+			for it := range c.All() {
+				fmt.Fprintf(&b, "%+v", it)
+				for _, v := range it.Values {
+					name, value, _ := c.Attribute(v)
+					fmt.Fprint(&b, name, "=", value, c.With(v))
+				}
+				fmt.Fprintln(&b)
+			}
+			return b.String()
+		}
+		again := manual(t, dir, Options{})
+		if err := again.Restored(); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := say(r), say(again); a != b || a == "" {
+			t.Errorf("another catalogue after a restart:\n%s", firstDifference(a, b))
+		}
+	}
+}
+
 // Fewer sessions may be kept after a restart.
 func TestRestoreSmaller(t *testing.T) {
 	dir := t.TempDir()
@@ -197,12 +226,20 @@ func FuzzAggregates(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(d.b)
+	d, err = readFile(filepath.Join(dir, catalogueFile), magicCatalogue, 1<<20)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(d.b)
 	d, err = readFile(filepath.Join(dir, numbersFile), magicNumbers, 1<<20)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(d.b)
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if c, err := decodeCatalogue(&decoder{b: b}, newNumbers(), 1); err == nil && c.Len() > len(b) {
+			t.Error("more items than bytes")
+		}
 		if n, err := decodeNumbers(&decoder{b: b}); err == nil && len(n.items.name) > len(b) {
 			t.Error("more names than bytes")
 		}

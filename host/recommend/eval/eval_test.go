@@ -141,6 +141,32 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
+// Of two items the one that is not current is next: whoever never shows the current
+// one is always right.
+func TestCurrentNotShown(t *testing.T) {
+	var b bytes.Buffer
+	for n := range 100 {
+		fmt.Fprintf(&b, "s%d\ti%d\t%d\ns%d\ti%d\t%d\n", n, n%2, n*3600, n, 1-n%2, n*3600+1)
+	}
+	l, err := Read(&b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := l.Split(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Run(s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rep.Rows {
+		if row.MRR != 1 {
+			t.Errorf("%+v", row)
+		}
+	}
+}
+
 // On shops with the statistics of real click logs, what ships is far ahead of
 // popularity, ahead of each of its parts in hits, and near the best in rank. The
 // bounds are a little below what was measured (docs/recommend.md).
