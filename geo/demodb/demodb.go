@@ -52,6 +52,20 @@ func cities() []city {
 	}
 }
 
+// A Place is a city of the database, and an address that is there.
+type Place struct{ City, Address string }
+
+// Places returns a place for each city; the first is that of this machine.
+func Places() []Place {
+	var list []Place
+	for _, c := range cities() {
+		if p := netip.MustParsePrefix(c.network); !p.Addr().IsLoopback() && !p.Contains(netip.IPv6Loopback()) && p.Addr() != netip.AddrFrom4([4]byte{127}) {
+			list = append(list, Place{c.name, p.Addr().Next().String()})
+		}
+	}
+	return list
+}
+
 // Build writes the database, in MaxMind DB format 2.0, to w. The bytes are the
 // same every time.
 func Build(w io.Writer) error {

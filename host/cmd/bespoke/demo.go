@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"bespoke/examples"
+	"bespoke/examples/front"
 	"bespoke/geo/demodb"
 )
 
@@ -43,18 +45,27 @@ X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
 			} else if err := os.MkdirAll(state, 0o700); err != nil {
 				return fmt.Errorf("make the state folder: %w", err)
 			}
+			if _, _, err := net.SplitHostPort(listen); err != nil {
+				return usageError{fmt.Errorf("--listen %q: want host:port, such as 127.0.0.1:8080", listen)}
+			}
+			ln, err := net.Listen("tcp", listen)
+			if err != nil {
+				return fmt.Errorf("the demo cannot be reached at %s; another --listen may be free: %w", listen, err)
+			}
+			defer ln.Close()
 			sites := examples.Sites()
 			origins, err := startOrigins(sites)
 			if err != nil {
 				return err
 			}
 			defer origins.stop()
-			file, err := writeDemo(state, listen, geoPath, sites, origins)
+			file, err := writeDemo(state, geoPath, sites, origins)
 			if err != nil {
 				return err
 			}
 			return serve(cmd.Context(), file, log, func(p *process) {
-				introduce(cmd.OutOrStdout(), p.listener.Addr(), sites)
+				origins.open(ln, newFront(p.listener.Addr(), sites, geoPath))
+				introduce(cmd.OutOrStdout(), ln.Addr(), sites)
 			})
 		},
 	}
@@ -65,7 +76,24 @@ X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
 	return cmd
 }
 
-// origins are the example sites' own servers, each on a port of its own.
+// newFront returns what stands before the edge in the demo alone.
+func newFront(edge net.Addr, sites []examples.Site, geoPath string) http.Handler {
+	c := front.Config{Edge: edge.String()}
+	for _, s := range sites {
+		c.Sites = append(c.Sites, front.Site{Name: s.Name, Title: s.Title, About: s.About})
+	}
+	c.Places = []front.Place{{Name: "where you are"}}
+	if geoPath == "" {
+		c.Places = nil
+		for _, p := range demodb.Places() {
+			c.Places = append(c.Places, front.Place{Name: p.City, Address: p.Address})
+		}
+	}
+	return front.New(c)
+}
+
+// origins are the example sites' own servers, each on a port of its own, and the
+// front that leads to them.
 type origins struct {
 	servers []*http.Server
 	addrs   []string
@@ -79,24 +107,28 @@ func startOrigins(sites []examples.Site) (*origins, error) {
 			o.stop()
 			return nil, fmt.Errorf("start the site %s: %w", s.Name, err)
 		}
-		srv := &http.Server{Handler: s.Origin, ReadHeaderTimeout: 10 * time.Second}
-		o.servers = append(o.servers, srv)
 		o.addrs = append(o.addrs, ln.Addr().String())
-		go srv.Serve(ln) // ends with stop
+		o.open(ln, s.Origin)
 	}
 	return o, nil
+}
+
+func (o *origins) open(ln net.Listener, h http.Handler) {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	o.servers = append(o.servers, srv)
+	go srv.Serve(ln) // ends with stop
 }
 
 func (o *origins) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	for _, s := range o.servers {
+	for _, s := range slices.Backward(o.servers) { // the front first
 		s.Shutdown(ctx)
 	}
 }
 
 // writeDemo writes what an operator would: a configuration, and a geo database.
-func writeDemo(state, listen, geoPath string, sites []examples.Site, o *origins) (file string, err error) {
+func writeDemo(state, geoPath string, sites []examples.Site, o *origins) (file string, err error) {
 	if geoPath == "" {
 		geoPath = filepath.Join(state, "places.mmdb")
 		var db bytes.Buffer
@@ -110,12 +142,9 @@ func writeDemo(state, listen, geoPath string, sites []examples.Site, o *origins)
 	if geoPath, err = filepath.Abs(geoPath); err != nil {
 		return "", err
 	}
-	if _, _, err := net.SplitHostPort(listen); err != nil {
-		return "", usageError{fmt.Errorf("--listen %q: want host:port, such as 127.0.0.1:8080", listen)}
-	}
 	var y strings.Builder
 	fmt.Fprintf(&y, "# Written by bespoke demo. A site of your own looks the same.\n")
-	fmt.Fprintf(&y, "listen: %q\nstate: .\ngeo: %q\ntrusted_proxies: [127.0.0.0/8, \"::1/128\"]\ntenants:\n", listen, geoPath)
+	fmt.Fprintf(&y, "listen: 127.0.0.1:0 # the demo's front leads here\nstate: .\ngeo: %q\ntrusted_proxies: [127.0.0.0/8, \"::1/128\"]\ntenants:\n", geoPath)
 	for i, s := range sites {
 		hosts := s.Name + ".localhost"
 		if i == 0 {
@@ -138,7 +167,7 @@ func introduce(w io.Writer, addr net.Addr, sites []examples.Site) {
 	if err != nil {
 		port = errors.Unwrap(err).Error()
 	}
-	fmt.Fprintf(w, "The demo is running. Open one of these; Ctrl-C ends it.\n\n")
+	fmt.Fprintf(w, "The demo is running; Ctrl-C ends it. Open\n\n  http://localhost:%s/   all of it: each page has a bar to be another visitor, elsewhere\n\n", port)
 	for _, s := range sites {
 		fmt.Fprintf(w, "  http://%s.localhost:%s/   %s\n  %s\n\n", s.Name, port, s.Title, s.About)
 	}
