@@ -10,7 +10,8 @@
 // The package is strict: a key that it does not know is an error, and so is a
 // value that means something else elsewhere (anchors, tags, tabs, several
 // documents). Words in keys are joined by "_"; "-" is read as the same. It
-// never starts anything, never opens a database or a module, and never reads
+// never starts anything, never opens a database or a module (it reads the files of
+// fences, which are part of it), and never reads
 // the environment.
 package config
 
@@ -22,6 +23,7 @@ import (
 	"os"
 	"time"
 
+	"bespoke/geo"
 	"bespoke/modules/abi"
 )
 
@@ -92,7 +94,9 @@ type Tenant struct {
 	PreserveHost bool           // send the visitor's Host to the origin, not the origin's own
 	Zone         *time.Location // for the keys time.*; UTC by default
 	Consent      Consent
-	Routes       []Route // the first that matches wins; none: everything is passed through
+	Catalogue    *Catalogue  // nil: none, and so nothing is recommended
+	Fences       *geo.Fences // nil: none
+	Routes       []Route     // the first that matches wins; none: everything is passed through
 }
 
 // A Route says which policies run on which paths.

@@ -74,6 +74,12 @@ func show(c *Config) string {
 		if !reflect.DeepEqual(t.Consent, plain) {
 			fmt.Fprintf(&b, "  consent %+v\n", t.Consent)
 		}
+		if t.Catalogue != nil {
+			fmt.Fprintf(&b, "  catalogue %+v\n", *t.Catalogue)
+		}
+		if t.Fences != nil {
+			fmt.Fprintf(&b, "  fences %q\n", t.Fences.Names())
+		}
 		for _, r := range t.Routes {
 			fmt.Fprintf(&b, "  route %s\n", r.Path)
 			if !r.Items.None() {

@@ -207,6 +207,8 @@ func (d *decoder) tenant(n *node) Tenant {
 		// Short for consent: {dnt: honour}; where either says so, it is honoured.
 		{"dnt", false, func(n *node) { t.Consent.DNT = d.boolean(n, "dnt") || t.Consent.DNT }},
 		{"consent", false, func(n *node) { d.consent(n, &t.Consent) }},
+		{"catalogue", false, func(n *node) { t.Catalogue = d.catalogue(n) }},
+		{"fences", false, func(n *node) { t.Fences = d.fences(n) }},
 		{"routes", false, func(n *node) { t.Routes = d.routes(n) }},
 	})
 	return t
