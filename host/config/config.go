@@ -11,8 +11,7 @@
 // value that means something else elsewhere (anchors, tags, tabs, several
 // documents). Words in keys are joined by "_"; "-" is read as the same. It
 // never starts anything, never opens a database or a module (it reads the files of
-// fences, which are part of it), and never reads
-// the environment.
+// fences, which are part of it), and never reads the environment.
 package config
 
 import (

@@ -136,8 +136,11 @@ func (v *view) time(k string) ([]byte, bool) {
 // place answers from where the visitor says that they are, else from what the
 // decision left of the place that their address tells.
 func (v *view) place(k string) ([]byte, bool) {
+	if k == "geo.fences" && v.x.tenant.fences == nil {
+		return nil, false
+	}
 	p, from := v.x.where()
-	if from == fromAddress || from == fromBrowser && k != "geo.lat" && k != "geo.lon" {
+	if from == fromAddress || from == fromBrowser && k != "geo.lat" && k != "geo.lon" && k != "geo.fences" {
 		v.x.located = true // the database's results show
 	}
 	switch k {
@@ -163,6 +166,8 @@ func (v *view) place(k string) ([]byte, bool) {
 		return strconv.AppendFloat(v.buf[:0], p.Lat, 'f', 4, 64), true
 	case "geo.lon":
 		return strconv.AppendFloat(v.buf[:0], p.Lon, 'f', 4, 64), true
+	case "geo.fences":
+		return v.fences(&p)
 	}
 	return nil, false
 }

@@ -51,6 +51,8 @@ type tenant struct {
 	signalCookies consent.CookieNames
 	brand         *control.Brand // nil: the plain page
 
+	fences *geo.Fences // nil: none
+
 	compiler *rewrite.Compiler // of its policies' edits; one tenant's do not push out another's
 }
 
@@ -84,6 +86,7 @@ func newSnapshot(site *config.Config, modules *Modules, db *geo.DB) (*snapshot, 
 		t := &tenant{
 			name: c.Name, origin: newOrigin(c.Origin, site.Limits), zone: c.Zone, keep: c.PreserveHost, strip: newStripping(&c.Consent), compiler: rewrite.NewCompiler(rememberedTargets),
 			optIn: c.Consent.OptIn, dnt: c.Consent.DNT, textVersion: c.Consent.TextVersion, signalCookies: c.Consent.Cookies,
+			fences: c.Fences,
 		}
 		var err error
 		if t.brand, err = brandOf(&c.Consent.Brand); err != nil {
