@@ -62,6 +62,7 @@ type attribute struct{ name, value string }
 // A builder makes a catalogue, one checked item after the other.
 type builder struct {
 	cat      *Catalogue
+	most     int // items
 	day      uint32
 	lines    []uint32 // by number: the line that it was on
 	currency map[string]uint16
@@ -69,7 +70,7 @@ type builder struct {
 }
 
 func newBuilder(n *numbers, day uint32) *builder {
-	return &builder{cat: &Catalogue{nums: n}, day: day, currency: map[string]uint16{}}
+	return &builder{cat: &Catalogue{nums: n}, most: maxItems, day: day, currency: map[string]uint16{}}
 }
 
 // refuse notes a problem. It returns false when enough are known.
@@ -83,8 +84,8 @@ func (b *builder) add(line int, it *rawItem) bool {
 	if err := it.check(); err != nil {
 		return b.refuse(line, err)
 	}
-	if len(b.cat.items) == maxItems {
-		b.refuse(line, fmt.Errorf("more than %d items", maxItems))
+	if len(b.cat.items) == b.most {
+		b.refuse(line, fmt.Errorf("more than %d items", b.most))
 		return false
 	}
 	if b.cat.sizes > maxText {

@@ -25,6 +25,8 @@ type Options struct {
 	TrendHalfLife     time.Duration // of trending; 1 day if 0
 	NeighbourHalfLife time.Duration // of pairs of items; 30 days if 0
 
+	MaxItems int // of a catalogue; 1,000,000 if 0, and at most
+
 	OpenSessions int // held in memory at most; 65,536 if 0
 	KeptSessions int // closed ones kept for "for you"; 131,072 if 0
 
@@ -51,6 +53,7 @@ func (o Options) settle() (settings, error) {
 	s.BestHalfLife = cmp.Or(o.BestHalfLife, 14*24*time.Hour)
 	s.TrendHalfLife = cmp.Or(o.TrendHalfLife, 24*time.Hour)
 	s.NeighbourHalfLife = cmp.Or(o.NeighbourHalfLife, 30*24*time.Hour)
+	s.MaxItems = cmp.Or(o.MaxItems, maxItems)
 	s.OpenSessions = cmp.Or(o.OpenSessions, 1<<16)
 	s.KeptSessions = cmp.Or(o.KeptSessions, 1<<17)
 	s.SaveEvery = cmp.Or(o.SaveEvery, 5*time.Minute)
@@ -67,6 +70,8 @@ func (o Options) settle() (settings, error) {
 		return s, fmt.Errorf("idle: %v is not from 1s to 24h", o.Idle)
 	case min(s.BestHalfLife, s.TrendHalfLife, s.NeighbourHalfLife) < time.Minute:
 		return s, errors.New("half-life: less than a minute")
+	case s.MaxItems < 1 || s.MaxItems > maxItems:
+		return s, fmt.Errorf("max items: %d is not from 1 to %d", o.MaxItems, maxItems)
 	case s.OpenSessions < 1 || s.OpenSessions > 1<<22:
 		return s, fmt.Errorf("open sessions: %d is not from 1 to %d", o.OpenSessions, 1<<22)
 	case s.KeptSessions < 1 || s.KeptSessions > 1<<22:
@@ -231,6 +236,7 @@ func (r *Recommender) Load(in io.Reader, progress func(items int)) error {
 	freed := next.items.reclaim(day)
 	next.vals.reclaim(day)
 	b := newBuilder(next, day)
+	b.most = r.opts.MaxItems
 	if err := b.read(in, progress); err != nil {
 		return fmt.Errorf("recommend: reading the catalogue: %w", err)
 	}
