@@ -56,8 +56,11 @@ type AdminConfig struct {
 	Policies *registry.Registry // nil: nothing can be uploaded
 	Runtime  Runtime            // required with Policies
 	Tokens   *Tokens            // nil: nobody has access
-	Log      *slog.Logger       // nil: nothing is logged
-	Now      func() time.Time   // nil: time.Now
+
+	Catalogues Catalogues       // nil: there are none
+	Subjects   Followers        // nil: nothing is taken of what subjects did
+	Log        *slog.Logger     // nil: nothing is logged
+	Now        func() time.Time // nil: time.Now
 }
 
 // An Admin is the operators' and tenants' listener.
@@ -76,6 +79,8 @@ const (
 	adminConns       = 256
 	adminReadTime    = 10 * time.Second // of a request
 	adminUploadTime  = 2 * time.Minute  // of one with a long body
+	adminUploadRate  = 1 << 20          // bytes a second that a longer one may take its time for
+	adminUploadMost  = 30 * time.Minute
 	adminWriteTime   = 30 * time.Second
 	adminIdleTime    = time.Minute
 	maxDrained       = 64 << 20         // bytes of a body that nobody wants; see drain
@@ -84,6 +89,9 @@ const (
 
 // NewAdmin listens on c.Addr. Call Serve next.
 func NewAdmin(c AdminConfig) (*Admin, error) {
+	if (c.Catalogues != nil || c.Subjects != nil) && c.Tenants == nil {
+		return nil, errors.New("admin: with Catalogues or Subjects, Tenants is required")
+	}
 	if c.Policies != nil && (c.Runtime == nil || c.Tenants == nil) {
 		return nil, errors.New("admin: with Policies, Runtime and Tenants are required")
 	}
@@ -142,7 +150,9 @@ func ignoreClosed(err error) error {
 // patience gives a long body more time than a request has otherwise.
 func patience(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	if n := h.ContentLength(); n == -1 || n > maxJSON {
-		return fasthttp.RequestConfig{ReadTimeout: adminUploadTime, WriteTimeout: adminWriteTime}
+		// A catalogue is as long as it is: what comes slower than this is stuck.
+		longer := time.Duration(max(n, 0)/adminUploadRate) * time.Second
+		return fasthttp.RequestConfig{ReadTimeout: adminUploadTime + min(longer, adminUploadMost), WriteTimeout: adminWriteTime}
 	}
 	return fasthttp.RequestConfig{WriteTimeout: adminWriteTime}
 }

@@ -27,6 +27,9 @@ type problem struct {
 	Function *int   `json:"function,omitempty"`
 	Offset   *int   `json:"offset,omitempty"`
 
+	// Of a refused catalogue: what is wrong with it, the first 20.
+	Problems []LineProblem `json:"problems,omitempty"`
+
 	headers [][2]string
 	cause   error // for the log, if it says more than Detail may
 }

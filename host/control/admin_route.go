@@ -22,25 +22,30 @@ type action struct {
 
 // A resource is a path of the API. A segment in braces stands for a name.
 type resource struct {
-	path    []string // below /v1/tenants/{tenant}/policies
+	path    []string // below /v1/tenants/{tenant}
 	actions []action
 }
 
-// api is the whole API below /v1/tenants/{tenant}/policies.
+// api is the whole API below /v1/tenants/{tenant}.
 func api() []resource {
 	get := func(do func(*call) *problem) action { return action{"GET", "", do} }
 	post := func(change string, do func(*call) *problem) action { return action{"POST", change, do} }
+	policies := func(actions []action, path ...string) resource {
+		return resource{append([]string{"policies"}, path...), actions}
+	}
 	return []resource{
-		{nil, []action{get((*call).list)}},
-		{[]string{"{policy}"}, []action{get((*call).show), post("upload", (*call).upload)}},
-		{[]string{"{policy}", "logs"}, []action{get((*call).logs)}},
-		{[]string{"{policy}", "limits"}, []action{get((*call).limits)}},
-		{[]string{"{policy}", "unstage"}, []action{post("unstage", (*call).unstage)}},
-		{[]string{"{policy}", "rollback"}, []action{post("rollback", (*call).rollback)}},
-		{[]string{"{policy}", "versions", "{version}"}, []action{get((*call).showVersion), {"DELETE", "delete", (*call).remove}}},
-		{[]string{"{policy}", "versions", "{version}", "stage"}, []action{post("stage", (*call).stage)}},
-		{[]string{"{policy}", "versions", "{version}", "activate"}, []action{post("activate", (*call).activate)}},
-		{[]string{"{policy}", "versions", "{version}", "retire"}, []action{post("retire", (*call).retire)}},
+		policies([]action{get((*call).list)}),
+		policies([]action{get((*call).show), post("upload", (*call).upload)}, "{policy}"),
+		policies([]action{get((*call).logs)}, "{policy}", "logs"),
+		policies([]action{get((*call).limits)}, "{policy}", "limits"),
+		policies([]action{post("unstage", (*call).unstage)}, "{policy}", "unstage"),
+		policies([]action{post("rollback", (*call).rollback)}, "{policy}", "rollback"),
+		policies([]action{get((*call).showVersion), {"DELETE", "delete", (*call).remove}}, "{policy}", "versions", "{version}"),
+		policies([]action{post("stage", (*call).stage)}, "{policy}", "versions", "{version}", "stage"),
+		policies([]action{post("activate", (*call).activate)}, "{policy}", "versions", "{version}", "activate"),
+		policies([]action{post("retire", (*call).retire)}, "{policy}", "versions", "{version}", "retire"),
+		{[]string{"catalogue"}, []action{get((*call).catalogue), {"PUT", "load", (*call).loadCatalogue}}},
+		{[]string{"subjects", "{subject}", "events"}, []action{post(events, (*call).subjectEvents)}},
 	}
 }
 
@@ -48,8 +53,10 @@ func api() []resource {
 type call struct {
 	*Admin
 	ctx            *fasthttp.RequestCtx
+	kind           string // of resource: policies, catalogue or subjects
 	token          Token
 	tenant, policy string
+	subject        string // percent-encoded
 	version        int
 }
 
@@ -70,13 +77,13 @@ func (a *Admin) answer(ctx *fasthttp.RequestCtx) *problem {
 	if p != nil {
 		return p
 	}
-	if len(segments) < 5 || segments[2] != "tenants" || segments[4] != "policies" {
+	if len(segments) < 5 || segments[2] != "tenants" {
 		return notFound("there is no such resource; policies are at /v1/tenants/{tenant}/policies")
 	}
 	c := &call{Admin: a, ctx: ctx, token: token, tenant: segments[3]}
-	r := a.find(segments[5:], c)
+	r := a.find(segments[4:], c)
 	if r == nil {
-		return notFound("there is no such resource below /v1/tenants/{tenant}/policies")
+		return notFound("there is no such resource below /v1/tenants/{tenant}; there are policies, catalogue and subjects")
 	}
 	do := r.action(string(ctx.Method()))
 	if do == nil {
@@ -84,8 +91,10 @@ func (a *Admin) answer(ctx *fasthttp.RequestCtx) *problem {
 		p.header("Allow", r.allow())
 		return p
 	}
+	c.kind = r.path[0]
 	p = c.run(do)
-	if do.change != "" {
+	// What subjects did is no change of the edge, and as frequent as they are many.
+	if do.change != "" && (do.change != events || p != nil && p.Status >= 500) {
 		c.record(do.change, p, now)
 	}
 	return p
@@ -109,8 +118,10 @@ func (c *call) run(do *action) *problem {
 		return p
 	}
 	switch {
-	case c.config.Policies == nil:
+	case c.kind == "policies" && c.config.Policies == nil:
 		return &problem{Status: 503, Detail: "this edge keeps no policies: it runs without a state folder"}
+	case c.kind == "catalogue" && c.config.Catalogues == nil, c.kind == "subjects" && c.config.Subjects == nil:
+		return &problem{Status: 503, Detail: "this edge keeps no catalogues and knows no subjects: it runs without a state folder"}
 	case !slices.Contains(c.config.Tenants(), c.tenant):
 		return notFound("the configuration has no tenant of that name")
 	}
@@ -170,7 +181,7 @@ func (a *Admin) authenticate(ctx *fasthttp.RequestCtx, now time.Time) (Token, *p
 	return Token{}, &problem{Status: 503, Detail: "the tokens cannot be read; the edge's log says why"}
 }
 
-// find returns the resource of a path below /v1/tenants/{tenant}/policies, and
+// find returns the resource of a path below /v1/tenants/{tenant}, and
 // puts the names in it into c.
 func (a *Admin) find(path []string, c *call) *resource {
 	for i := range a.resources {
@@ -192,6 +203,11 @@ func (r *resource) matches(path []string, c *call) bool {
 				return false
 			}
 			c.policy = got
+		case "{subject}":
+			if got == "" {
+				return false
+			}
+			c.subject = got
 		case "{version}":
 			n, err := strconv.Atoi(got)
 			if err != nil || n < 1 || strconv.Itoa(n) != got {
@@ -235,7 +251,15 @@ func (r *resource) allow() string {
 func (c *call) record(change string, p *problem, began time.Time) {
 	attrs := []slog.Attr{
 		slog.String("by", c.token.Name), slog.String("role", string(c.token.Role)), slog.String("change", change),
-		slog.String("tenant", clip(c.tenant, 80)), slog.String("policy", clip(c.policy, 80)),
+		slog.String("tenant", clip(c.tenant, 80)),
+	}
+	what := "catalogue change "
+	switch c.kind {
+	case "policies":
+		what = "policy change "
+		attrs = append(attrs, slog.String("policy", clip(c.policy, 80)))
+	case "subjects":
+		what = "events of a subject " // whose name is not told
 	}
 	if c.version != 0 {
 		attrs = append(attrs, slog.Int("version", c.version))
@@ -253,7 +277,7 @@ func (c *call) record(change string, p *problem, began time.Time) {
 		attrs = append(attrs, slog.Int("status", p.Status), slog.String("reason", clip(reason, 2<<10)))
 	}
 	attrs = append(attrs, slog.Duration("took", c.config.Now().Sub(began)))
-	c.config.Log.LogAttrs(c.ctx, level, "policy change "+outcome, attrs...)
+	c.config.Log.LogAttrs(c.ctx, level, what+outcome, attrs...)
 }
 
 // clip shortens what a client sent.

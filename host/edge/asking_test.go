@@ -83,7 +83,7 @@ func TestBadBrand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := newSnapshot(site, nil, nil); err == nil || !strings.HasPrefix(err.Error(), "tenant shop, "+want) {
+		if _, err := newSnapshot(site, nil, nil, nil); err == nil || !strings.HasPrefix(err.Error(), "tenant shop, "+want) {
 			t.Errorf("%s, not loaded: %v", brand, err)
 		}
 	}

@@ -39,8 +39,11 @@ type Config struct {
 	// Subjects keeps the choices of those whom origins name; the caller closes it.
 	// With nil, nobody is remembered.
 	Subjects *Subjects
-	Log      *slog.Logger     // nil: nothing is logged
-	Now      func() time.Time // nil: the system's clock
+	// Recommenders are those of Site; the caller closes them. With nil, no tenant has
+	// a catalogue.
+	Recommenders *Recommenders
+	Log          *slog.Logger     // nil: nothing is logged
+	Now          func() time.Time // nil: the system's clock
 }
 
 // An Edge serves the sites of one configuration. It is safe for concurrent use.
@@ -49,6 +52,7 @@ type Edge struct {
 	sealer   *profile.Sealer
 	store    *Store
 	subjects *Subjects
+	learned  *Recommenders
 	privacy  *control.Privacy
 	log      *slog.Logger
 	now      func() time.Time
@@ -81,7 +85,7 @@ func New(c Config) (*Edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, subjects: c.Subjects, privacy: privacy, log: c.Log, now: c.Now}
+	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, subjects: c.Subjects, learned: c.Recommenders, privacy: privacy, log: c.Log, now: c.Now}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -91,7 +95,7 @@ func New(c Config) (*Edge, error) {
 	if e.idle, err = rewrite.Compile(nil, rewrite.Options{}); err != nil {
 		return nil, err
 	}
-	s, err := newSnapshot(c.Site, c.Modules, c.Geo)
+	s, err := newSnapshot(c.Site, c.Modules, c.Geo, c.Recommenders)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +136,7 @@ func (e *Edge) Serve(ln net.Listener) error {
 // (listen, the limits on headers, bodies and connection times) stays as it was;
 // fixed names what differs there.
 func (e *Edge) Reload(site *config.Config, modules *Modules, db *geo.DB) (fixed []string, err error) {
-	s, err := newSnapshot(site, modules, db)
+	s, err := newSnapshot(site, modules, db, e.learned)
 	if err != nil {
 		return nil, err
 	}

@@ -73,6 +73,7 @@ func (x *exchange) keepChoice(a *control.Answer) {
 	case s.key != "":
 		k.as = s.tag()
 		elsewhere = x.edge.subjects.keep(s.key, a.Choice)
+		x.forgetSubject(a.Choice)
 	case s.named: // nobody can tell whom
 		elsewhere = false
 	case x.cookies.subject.n > 0 && x.edge.subjects != nil:

@@ -12,6 +12,7 @@ import (
 	"bespoke/host/config"
 	"bespoke/host/consent"
 	"bespoke/host/control"
+	"bespoke/host/recommend"
 	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
 )
@@ -53,6 +54,10 @@ type tenant struct {
 
 	fences *geo.Fences // nil: none
 
+	// recommender has the tenant's catalogue, and what is learned from those who
+	// granted it; nil: the tenant has no catalogue.
+	recommender *recommend.Recommender
+
 	compiler *rewrite.Compiler // of its policies' edits; one tenant's do not push out another's
 }
 
@@ -79,14 +84,14 @@ func (p *pick) runs(ph abi.Phase) bool {
 // rememberedTargets is how many selectors of a tenant's policies are kept compiled.
 const rememberedTargets = 256
 
-func newSnapshot(site *config.Config, modules *Modules, db *geo.DB) (*snapshot, error) {
+func newSnapshot(site *config.Config, modules *Modules, db *geo.DB, learned *Recommenders) (*snapshot, error) {
 	s := &snapshot{site: site, modules: modules, geo: db, trusted: site.TrustedProxies, exact: map[string]*tenant{}}
 	for i := range site.Tenants {
 		c := &site.Tenants[i]
 		t := &tenant{
 			name: c.Name, origin: newOrigin(c.Origin, site.Limits), zone: c.Zone, keep: c.PreserveHost, strip: newStripping(&c.Consent), compiler: rewrite.NewCompiler(rememberedTargets),
 			optIn: c.Consent.OptIn, dnt: c.Consent.DNT, textVersion: c.Consent.TextVersion, signalCookies: c.Consent.Cookies,
-			fences: c.Fences,
+			fences: c.Fences, recommender: learned.of(c),
 		}
 		var err error
 		if t.brand, err = brandOf(&c.Consent.Brand); err != nil {

@@ -114,6 +114,7 @@ type process struct {
 	edge     *edge.Edge
 	store    *edge.Store
 	subjects *edge.Subjects
+	learned  *edge.Recommenders
 	geo      *geo.DB // nil without one
 	stopGeo  context.CancelFunc
 	admin    *control.Admin // nil without one
@@ -194,10 +195,18 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 			p.subjects.Close()
 		}
 	}()
+	if p.learned, err = edge.OpenRecommenders(filepath.Join(site.State, "recommend"), site, log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.learned.Close()
+		}
+	}()
 	p.site.Store(site)
 	p.watch(ctx, db)
 	if p.edge, err = edge.New(edge.Config{
-		Site: site, Modules: modules, Geo: db, Store: p.store, Subjects: p.subjects, Sealer: sealer, Log: log,
+		Site: site, Modules: modules, Geo: db, Store: p.store, Subjects: p.subjects, Recommenders: p.learned, Sealer: sealer, Log: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -207,6 +216,7 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 	if site.Admin != "" {
 		if p.admin, err = control.NewAdmin(control.AdminConfig{
 			Addr: site.Admin, Tenants: p.tenants, Policies: p.store.Registry(), Runtime: p.store,
+			Catalogues: p.learned, Subjects: p.edge,
 			Tokens: control.NewTokens(site.State), Log: log,
 		}); err != nil {
 			p.listener.Close()
@@ -276,12 +286,22 @@ func (p *process) reload(ctx context.Context) {
 		p.log.Error("configuration not reloaded, nothing changed", "error", err)
 		return
 	}
-	fixed, err := p.edge.Reload(site, modules, db)
+	learned, err := p.learned.Prepare(site)
 	if err != nil {
 		modules.Close()
+		p.learned.Retain(p.site.Load())
 		p.log.Error("configuration not reloaded, nothing changed", "error", err)
 		return
 	}
+	fixed, err := p.edge.Reload(site, modules, db)
+	if err != nil {
+		modules.Close()
+		p.learned.Retain(p.site.Load())
+		p.log.Error("configuration not reloaded, nothing changed", "error", err)
+		return
+	}
+	p.learned.Retain(site)
+	fixed = append(fixed, learned...)
 	// Exchanges that began before may still look places up: a closed database
 	// answers that every place is unknown, which is safe.
 	stop, old := p.stopGeo, p.geo
@@ -305,7 +325,7 @@ func (p *process) stop() error {
 	if p.admin != nil {
 		err = errors.Join(err, p.admin.Close(ctx))
 	}
-	err = errors.Join(err, p.store.Close(), p.subjects.Close())
+	err = errors.Join(err, p.store.Close(), p.subjects.Close(), p.learned.Close())
 	p.stopGeo()
 	if p.geo != nil {
 		err = errors.Join(err, p.geo.Close())
