@@ -21,7 +21,10 @@ type Site struct {
 	Routes string       // YAML: the sequence that stands under "routes:" of the tenant, not indented
 }
 
-//go:embed shared stores/site
+//go:embed shared
+var sharedFiles embed.FS
+
+//go:embed stores/site
 var files embed.FS
 
 //go:embed stores/routes.yaml
@@ -34,7 +37,7 @@ func Sites() []Site {
 		Name:   "stores",
 		Title:  "Meridian, a chain of cafés",
 		About:  "Cafés around the world: the nearest first, with its distance, and a greeting by name.",
-		Origin: newStatic(folder("stores/site"), files, "shared"),
+		Origin: newStatic(folder("stores/site"), sharedFiles, "shared"),
 		Routes: storesRoutes,
 	}}
 }

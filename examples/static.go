@@ -70,6 +70,12 @@ func contentType(ext string) (string, error) {
 		return "text/css; charset=utf-8", nil
 	case ".svg":
 		return "image/svg+xml", nil
+	case ".json":
+		return "application/json", nil
+	case ".rss":
+		return "application/rss+xml", nil
+	case ".atom":
+		return "application/atom+xml", nil
 	}
 	return "", fmt.Errorf("no content type for the extension %q", ext)
 }
