@@ -1,5 +1,5 @@
-// Package builtin holds the policies that ship with Bespoke, in one module:
-// nearby and greet. README.md beside this file says what each does.
+// Package builtin holds the policies that ship with Bespoke, in one module.
+// README.md beside this file says what each does.
 //
 // [Module] returns the module; load it with modules/engine. The module is
 // built from the folder guest by `go run ./policies/builtin/build`, which has

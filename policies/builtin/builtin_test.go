@@ -234,7 +234,7 @@ func TestManifest(t *testing.T) {
 			t.Errorf("%s runs in the wrong phase", f.Name)
 		}
 	}
-	if !slices.Equal(names, []string{"nearby", "greet"}) {
+	if !slices.Equal(names, []string{"nearby", "greet", "shelf", "rank", "prefer", "fence", "persona", "ads", "feed", "theme", "card", "cadence", "summary", "lesson"}) {
 		t.Errorf("policies %q", names)
 	}
 }

@@ -25,7 +25,7 @@ func greet(v bespoke.Visitor, page *bespoke.Page) {
 	if !ok {
 		text = greeting
 	}
-	name := presentable(v.Name())
+	name := presentable(v.Name(), longest)
 	if name == "" {
 		return
 	}
@@ -34,18 +34,18 @@ func greet(v bespoke.Visitor, page *bespoke.Page) {
 	}
 }
 
-// presentable makes one line of a name, of a length that a page can bear.
+// presentable makes one line of a text, of a length, in characters, that a page can bear.
 // Characters that turn the direction of the text after them are left out.
 // Markup is not this policy's concern: the host escapes text.
-func presentable(name string) string {
+func presentable(text string, longest int) string {
 	var b strings.Builder
 	n, space := 0, false
-	for _, r := range name {
+	for _, r := range text {
 		switch {
 		case r <= ' ', r == 0x7f, r >= 0x80 && r <= 0xa0, r == 0x2028, r == 0x2029:
 			space = b.Len() > 0
 			continue
-		case r == 0x200e, r == 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == utf8.RuneError:
+		case turns(r), r == utf8.RuneError:
 			continue
 		}
 		if n >= longest {
@@ -60,4 +60,9 @@ func presentable(name string) string {
 		n++
 	}
 	return b.String()
+}
+
+// turns reports whether a character turns the direction of the text after it.
+func turns(r rune) bool {
+	return r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }

@@ -6,7 +6,10 @@ package bespoke
 // named by a CSS selector, and each edit applies to every element that
 // matches. Text is escaped by the host. The error is a [Refusal]; an edit
 // whose selector matches nothing is no error.
-type Page struct{ headers }
+type Page struct {
+	headers
+	notes
+}
 
 // Text makes text the only contents of the elements.
 func (*Page) Text(selector, text string) error { return emit(1, selector, text, "") }
@@ -47,9 +50,15 @@ func (*Page) Order(list string, options ...Option) error { return emitList(14, l
 // rule is left because the place for Within is unknown.
 func (*Page) Keep(list string, options ...Option) error { return emitList(15, list, options) }
 
+// Fill repeats the pattern in the list, once for each of the items.
+func (*Page) Fill(list string, items Blocks) error { return emit(16, list, string(items), "") }
+
 // An Exchange takes edits of the request, before the origin is asked, and of
 // the headers of the response to come.
-type Exchange struct{ headers }
+type Exchange struct {
+	headers
+	notes
+}
 
 // Redirect answers with a redirect, instead of asking the origin. status is
 // 301, 302, 303, 307 or 308.
@@ -74,3 +83,27 @@ func (headers) AddHeader(name, value string) error { return emit(33, name, value
 
 // RemoveHeader removes a header from the response.
 func (headers) RemoveHeader(name string) error { return emit(34, name, "", "") }
+
+// notes are what is told about the visitor, and to them, in either phase.
+type notes struct{}
+
+// MaxWhy is how many bytes of a reason the host takes.
+const MaxWhy = 200
+
+// Why is the reason, in plain words, for the edits that follow: the visitor
+// finds it in the privacy centre. What is too long is cut.
+func (notes) Why(reason string) error {
+	if len(reason) > MaxWhy {
+		end := MaxWhy - len("…")
+		for reason[end]&0xc0 == 0x80 { // within a character
+			end--
+		}
+		reason = join(reason[:end], "…")
+	}
+	return emit(49, "", reason, "")
+}
+
+// Event tells what the visitor did, for their profile: kind is "view",
+// "purchase", "search", "click", "hide", "mail-open" or "mail-click"; item is an id, or what was
+// searched for; attributes are lines of name=value, see [Line]. Without consent the host drops it.
+func (notes) Event(kind, item, attributes string) error { return emit(48, kind, item, attributes) }

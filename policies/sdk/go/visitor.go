@@ -53,6 +53,20 @@ func (v Visitor) Name() string { return v.read("preference.name") }
 // Preference returns what the visitor set (preference.NAME).
 func (v Visitor) Preference(name string) (string, bool) { return read(join("preference.", name)) }
 
+// Affinity returns what the visitor seems to like of an attribute of the
+// catalogue: lines of a value, a tab and its weight, the largest first
+// (profile.affinity.ATTR). It is for [Likes].
+func (v Visitor) Affinity(attr string) string { return v.read(join("profile.affinity.", attr)) }
+
+// Recommend returns the items of a band, with parameters such as "n=8" or
+// "item=7&n=8" (recommend.BAND?PARAMETERS).
+func (v Visitor) Recommend(band, parameters string) Band {
+	if parameters == "" {
+		return Band(v.read(join("recommend.", band)))
+	}
+	return Band(v.read(join("recommend.", band, "?", parameters)))
+}
+
 // Country returns the country's ISO 3166-1 code, "" if unknown (geo.country).
 func (v Visitor) Country() string { return v.read("geo.country") }
 
