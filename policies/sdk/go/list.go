@@ -106,9 +106,9 @@ func decimal(s string) bool {
 }
 
 // In keeps the items whose attribute is one of the values, or has one of them
-// between commas; values are lines. Case does not matter. Each [Page.Keep] takes
-// one of In, NotIn, AtLeast and AtMost, or several of the same attribute; several
-// Keeps of a list all count. Without values it does nothing.
+// between commas; values are lines. Case does not matter. A [Page.Keep] takes one
+// of In, NotIn, AtLeast and AtMost, as several Keeps of a list all count. Without
+// values it does nothing.
 func In(attr, values string) Option { return among("in", attr, values) }
 
 // NotIn keeps those for which In would not.

@@ -102,7 +102,8 @@ func TestSDK(t *testing.T) {
 		"config.policy": "p", "config.greeting": "hé", "request.query.q": "tea", "request.header.accept-language": "de",
 		"preference.name": "Jane", "request.method": "GET", "request.path": "/shops", "geo.country": "DE", "geo.city": "Berlin",
 		"geo.lat": "52.52", "geo.lon": "13.405", "consent.localize": "granted", "consent.personalize": "denied",
-		"page.body": strings.Repeat("x", 5000),
+		"page.body": strings.Repeat("x", 5000), "profile.affinity.colour": "black\t3\nred\t0.5",
+		"recommend.for-you?n=3": "id=1\nid=2\ttitle=a=b\t=x\n\nid=3\tattr.c=red\nid=4", "recommend.deals": "id=1\tattr.t=coffee, Tea\nid=2\ttitle=tea",
 	}
 	for _, c := range []struct {
 		phase abi.Phase
@@ -136,6 +137,17 @@ func TestSDK(t *testing.T) {
 			{Op: abi.OpOrder, Target: "#f", A: "by=ids\nids=x y"},
 			{Op: abi.OpKeep, Target: "#g", A: "first=3\nwithin=12.5\nat=52.52,13.405\nlat=data-lat\nlon=data-lon"},
 			{Op: abi.OpKeep, Target: "#h", A: "first=3", B: "items=li"},
+			{Op: abi.OpWhy, A: "because"},
+			{Op: abi.OpWhy, A: strings.Repeat("é", 98) + "…"},
+			{Op: abi.OpEvent, Target: "view", A: "7", B: "colour=red id=8\nsize=L\n"},
+			{Op: abi.OpFill, Target: "#band", A: "id=2\ntitle=a=b\n\nid=3\nattr.c=red\n"},
+			{Op: abi.OpFill, Target: "#none"},
+			{Op: abi.OpOrder, Target: "#j", A: "weight.data-c=black:3|red:0.5\nweight.data-s=L:1\nby=affinity", B: "items=li"},
+			{Op: abi.OpOrder, Target: "#l", A: "by=attr\nas=date\nfrom=pubDate"},
+			{Op: abi.OpKeep, Target: "#m", A: "attr=brand\nin=A|B"},
+			{Op: abi.OpKeep, Target: "#m", A: "attr=price\nmin=1"},
+			{Op: abi.OpKeep, Target: "#n", A: "from=source@url\nnot=x"},
+			{Op: abi.OpKeep, Target: "#o", A: "attr=price\nmax=9.5"},
 		}, []string{"refused: edit refused: bad target"}},
 	} {
 		x := &exchange{values: values}
