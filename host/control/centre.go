@@ -25,6 +25,7 @@ type view struct {
 	Purposes                 []purpose
 	Form                     fields
 	Known                    [][2]string
+	HiddenItems              []hiddenItem
 	texts                    *texts
 }
 
@@ -34,6 +35,12 @@ func (w *view) T(key string, pairs ...string) (string, error) { return w.texts.t
 // Themes and Frequencies are what there is to choose from.
 func (w *view) Themes() []profile.Theme          { return profile.Themes() }
 func (w *view) Frequencies() []profile.Frequency { return profile.Frequencies() }
+
+// hiddenItem is an item that the visitor may see again.
+type hiddenItem struct {
+	Number uint32
+	Title  string
+}
 
 // purpose is one row of the page.
 type purpose struct {
@@ -117,6 +124,9 @@ func (p *Privacy) view(r Request, v Visit) *view {
 		w.Badge = t.of["signal.gpc"]
 	}
 	w.Known = known(t, &v)
+	for _, h := range v.hidden() {
+		w.HiddenItems = append(w.HiddenItems, hiddenItem{h.Number, titleOf(h.Title, h.Number)})
+	}
 	return w
 }
 
@@ -170,7 +180,59 @@ func known(t *texts, v *Visit) (out [][2]string) {
 		add("contact.label", t.of["contact."+string(p.Contact)])
 	}
 	add("place.label", placeText(&p.Place))
+	if k := v.inferred(); k != nil {
+		add("known.recent", met(k.Recent))
+		add("known.purchases", met(k.Purchases))
+		add("known.likes", likes(k))
+		add("known.personas", personas(k))
+		add("known.messages", messages(k))
+	}
 	return out
+}
+
+// met lists items by their titles; of what the site does not have any more, the number.
+func met(items []profile.KnownItem) string {
+	var b []string
+	for _, it := range items {
+		b = append(b, titleOf(it.Title, it.Number))
+	}
+	return strings.Join(b, " · ")
+}
+
+func titleOf(title string, number uint32) string {
+	if title = strings.Join(strings.Fields(title), " "); title == "" {
+		return "#" + strconv.FormatUint(uint64(number), 10)
+	}
+	return title
+}
+
+// likes lists attribute values by strength.
+func likes(k *profile.Known) string {
+	var b []string
+	for _, l := range k.Interests {
+		if l.Value != "" {
+			b = append(b, l.Attribute+": "+l.Value)
+		}
+	}
+	return strings.Join(b, " · ")
+}
+
+func personas(k *profile.Known) string {
+	var b []string
+	for _, p := range k.Personas {
+		b = append(b, p.Name)
+	}
+	return strings.Join(b, " · ")
+}
+
+// messages lists, for each channel, what was opened and followed of what was sent.
+func messages(k *profile.Known) string {
+	var b []string
+	round := func(w float64) string { return strconv.FormatFloat(w, 'f', 0, 64) }
+	for _, c := range k.Channels {
+		b = append(b, c.Name+": "+round(c.Opened)+" · "+round(c.Clicked)+" / "+round(c.Sent))
+	}
+	return strings.Join(b, "; ")
 }
 
 // shown answers a visit to the page. A form that was saved leads back here; only

@@ -48,6 +48,8 @@ func (p *Privacy) act(r Request, v Visit, form url.Values) Answer {
 		return erase(v, Answer{Status: 303, Location: PathPrivacy + "?saved=erased"})
 	case "place-exact":
 		return p.exact(r, v, form)
+	case "hide-item", "show-item":
+		return itemForm(v, form, action == "hide-item")
 	}
 	choice, err := chosen(form, v)
 	if err != nil {
@@ -147,7 +149,7 @@ func withoutExact(c *consent.Choice, p profile.Preferences) *profile.Preferences
 
 // erase drops all, and refuses all: else what was erased would be gathered anew.
 func erase(v Visit, a Answer) Answer {
-	a.EraseAll, a.Choice, a.Preferences = true, choiceOf(&v, 0), &profile.Preferences{}
+	a.EraseAll, a.Choice, a.Preferences, a.Hidden = true, choiceOf(&v, 0), &profile.Preferences{}, &profile.Hidden{}
 	if v.Devices != ThisDevice && a.HereOnly == nil {
 		a.HereOnly = &Answer{Status: 303, Location: PathPrivacy + "?saved=here"}
 	}

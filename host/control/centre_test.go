@@ -119,6 +119,7 @@ func TestEveryTextShows(t *testing.T) {
 		v := visit(consent.Signals{Choice: all})
 		v.Preferences = profile.Preferences{Name: "J", Place: profile.Place{Mode: profile.PlaceExact, Located: true}}
 		v.Used, v.Why = 0, []string{"because"}
+		v.Inferred, v.Catalogue, v.Hidden = followed(t), shelf{}, hidingItems(t, 7)
 		v.Decision.Jurisdiction.ID = "unknown"
 		for _, saved := range []string{"choice", "preferences", "erased"} {
 			show("saved="+saved, v)

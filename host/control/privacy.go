@@ -61,6 +61,15 @@ type Visit struct {
 	Brand       *Brand      // nil for the plain page
 	Now         time.Time
 
+	// Inferred is what was worked out about the visitor, nil where nothing may be;
+	// Catalogue tells what its numbers stand for, nil: the site has none.
+	Inferred  *profile.Inferred
+	Catalogue Catalogue
+	// Hidden are the items that the visitor does not want to see. HiddenNewer: a
+	// later build wrote them, and they are left as they are.
+	Hidden      profile.Hidden
+	HiddenNewer bool
+
 	// Attribution is what the geo database's licence asks to be shown; "" for nothing.
 	Attribution, AttributionURL string
 }
@@ -98,6 +107,8 @@ type Answer struct {
 
 	Choice      *consent.Choice      // to keep, if not nil
 	Preferences *profile.Preferences // to keep, if not nil; to erase, if empty
+	Hidden      *profile.Hidden      // to keep, if not nil; to erase, if empty
+	Events      []Event              // that the visitor's browser told of
 	// HereOnly has the status, location and body of what to answer instead where
 	// Choice can be kept on this device, but not for all of the subject's. Nil: no
 	// others are known.

@@ -25,6 +25,8 @@ var apiMethods = map[string]string{
 	"preferences": "GET, HEAD, PUT, PATCH, DELETE",
 	"profile":     "GET, HEAD, DELETE",
 	"place":       "GET, HEAD, PUT, DELETE",
+	"events":      "POST",
+	"hidden":      "GET, HEAD, PATCH, DELETE",
 }
 
 func refused(status int, code, detail string) Answer {
@@ -60,6 +62,10 @@ func (p *Privacy) api(r Request, v Visit) Answer {
 		return apiPreferences(r, v, body)
 	case "place":
 		return apiPlace(r, v, body)
+	case "events":
+		return apiEvents(r, v)
+	case "hidden":
+		return apiHidden(r, v, body)
 	}
 	if r.Method == "DELETE" {
 		return erase(v, keptOn(v, 200, map[string]any{"erased": true}))

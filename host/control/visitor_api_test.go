@@ -54,7 +54,7 @@ func TestAPI(t *testing.T) {
 		{"GET", "profile", "", 200, `"site": "Shop"`, -1, ""},
 		{"DELETE", "profile", "", 200, `erased`, 0, `{}`},
 		{"POST", "profile", `{}`, 405, ``, -1, ""},
-		{"GET", "nothing", "", 404, `choice, place, preferences, profile`, -1, ""},
+		{"GET", "nothing", "", 404, `choice, events, hidden, place, preferences, profile`, -1, ""},
 	}
 	for _, tt := range tests {
 		v := visit(consent.Signals{Choice: granted})

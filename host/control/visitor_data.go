@@ -92,12 +92,49 @@ type profileJSON struct {
 	Site        string          `json:"site"`
 	Choice      choiceJSON      `json:"choice"`
 	Preferences preferencesJSON `json:"preferences"`
+	Inferred    *profile.Known  `json:"inferred,omitempty"`
+	Hidden      []hiddenJSON    `json:"hidden,omitempty"`
 	Why         []string        `json:"why,omitempty"`
 }
 
 func profileOut(v *Visit) profileJSON {
-	return profileJSON{v.Site, choiceOut(v), preferencesOut(&v.Preferences), v.Why}
+	return profileJSON{v.Site, choiceOut(v), preferencesOut(&v.Preferences), v.inferred(), v.hidden(), v.Why}
 }
+
+// inferred returns what was worked out about the visitor, nil for nothing.
+func (v *Visit) inferred() *profile.Known {
+	if v.Inferred == nil || v.Inferred.Empty() {
+		return nil
+	}
+	k := profile.Know(v.Inferred, nil, v.named())
+	return &k
+}
+
+// hidden returns the items that the visitor hid.
+func (v *Visit) hidden() (list []hiddenJSON) {
+	for _, n := range v.Hidden.Items() {
+		h := hiddenJSON{Number: n, Title: v.named().Item(n)}
+		if v.Catalogue != nil {
+			h.ID = v.Catalogue.ID(n)
+		}
+		list = append(list, h)
+	}
+	return list
+}
+
+// named returns what tells names of numbers.
+func (v *Visit) named() profile.Names {
+	if v.Catalogue == nil {
+		return nameless{}
+	}
+	return v.Catalogue
+}
+
+// nameless knows no names.
+type nameless struct{}
+
+func (nameless) Item(uint32) string            { return "" }
+func (nameless) Value(uint32) (string, string) { return "", "" }
 
 func jsonAnswer(status int, v any) Answer {
 	body, err := json.MarshalIndent(v, "", "  ")

@@ -17,6 +17,8 @@ const (
 	usePreferences use = "preferences"
 	useSubject     use = "subject"
 	useWhy         use = "why"
+	useInferred    use = "profile"
+	useHidden      use = "hidden"
 )
 
 type use string
@@ -25,25 +27,34 @@ type use string
 // plain HTTP can set or read them. Browsers refuse that on plain HTTP, so in
 // development, on this machine's own names, they carry a plain name.
 func (x *exchange) cookieName(u use) string {
-	plain := x.local && !x.secure()
-	switch {
-	case u == useChoice && plain:
-		return "bespoke-choice"
-	case u == useChoice:
-		return "__Host-bespoke-choice"
-	case u == usePreferences && plain:
-		return "bespoke-preferences"
-	case u == usePreferences:
-		return "__Host-bespoke-preferences"
-	case u == useSubject && plain:
-		return "bespoke-subject"
-	case u == useSubject:
-		return "__Host-bespoke-subject"
-	case plain:
-		return "bespoke-why"
+	names := &hostNames
+	if x.local && !x.secure() {
+		names = &plainNames
 	}
-	return "__Host-bespoke-why"
+	switch u {
+	case useChoice:
+		return names.choice
+	case usePreferences:
+		return names.preferences
+	case useSubject:
+		return names.subject
+	case useInferred:
+		return names.inferred
+	case useHidden:
+		return names.hidden
+	}
+	return names.why
 }
+
+type cookieNames struct{ choice, preferences, subject, why, inferred, hidden string }
+
+var (
+	hostNames = cookieNames{
+		"__Host-bespoke-choice", "__Host-bespoke-preferences", "__Host-bespoke-subject", "__Host-bespoke-why",
+		"__Host-bespoke-profile", "__Host-bespoke-hidden",
+	}
+	plainNames = cookieNames{"bespoke-choice", "bespoke-preferences", "bespoke-subject", "bespoke-why", "bespoke-profile", "bespoke-hidden"}
+)
 
 // secure reports whether the visitor came over TLS, as a trusted proxy says.
 func (x *exchange) secure() bool {
@@ -62,7 +73,7 @@ var (
 
 // ownCookies are the cookies of ours that came with a request. They are opened
 // when somebody wants to know, which for the preferences is seldom.
-type ownCookies struct{ choice, preferences, subject, why ownCookie }
+type ownCookies struct{ choice, preferences, subject, why, inferred, hidden ownCookie }
 
 // An ownCookie is a cookie as it came: the last one of the name, and how many
 // there were.
@@ -72,7 +83,7 @@ type ownCookie struct {
 }
 
 func (o *ownCookies) reset() {
-	for _, c := range [...]*ownCookie{&o.choice, &o.preferences, &o.subject, &o.why} {
+	for _, c := range [...]*ownCookie{&o.choice, &o.preferences, &o.subject, &o.why, &o.inferred, &o.hidden} {
 		c.token, c.n = c.token[:0], 0
 	}
 }
@@ -87,7 +98,10 @@ func (x *exchange) keepCookies() {
 	if len(lines) == 0 {
 		return
 	}
-	choice, preferences, subject, why := x.cookieName(useChoice), x.cookieName(usePreferences), x.cookieName(useSubject), x.cookieName(useWhy)
+	names := &hostNames
+	if x.local && !x.secure() {
+		names = &plainNames
+	}
 	for _, line := range lines {
 		if !bytes.Contains(line, ownMark) {
 			continue
@@ -96,14 +110,18 @@ func (x *exchange) keepCookies() {
 			k, v, _ := bytes.Cut(bytes.TrimSpace(pair), equals)
 			var c *ownCookie
 			switch string(bytes.TrimSpace(k)) {
-			case choice:
+			case names.choice:
 				c = &x.cookies.choice
-			case preferences:
+			case names.preferences:
 				c = &x.cookies.preferences
-			case subject:
+			case names.subject:
 				c = &x.cookies.subject
-			case why:
+			case names.why:
 				c = &x.cookies.why
+			case names.inferred:
+				c = &x.cookies.inferred
+			case names.hidden:
+				c = &x.cookies.hidden
 			default:
 				continue
 			}

@@ -22,6 +22,7 @@ import (
 	"bespoke/geo"
 	"bespoke/geo/demodb"
 	"bespoke/host/profile"
+	"bespoke/host/recommend"
 )
 
 // Addresses of the demo's geo database.
@@ -79,14 +80,18 @@ type rigConfig struct {
 	tenant string // more YAML of the tenant, on one line
 	level  slog.Level
 	known  bool
+	items  *recommend.Recommender
 }
 
-func routes(yaml string) rigOption     { return func(c *rigConfig) { c.routes = yaml } }
-func extra(yaml string) rigOption      { return func(c *rigConfig) { c.extra = yaml } }
-func originAt(addr string) rigOption   { return func(c *rigConfig) { c.origin = addr } }
-func ofTenant(yaml string) rigOption   { return func(c *rigConfig) { c.tenant = yaml } }
-func logging(l slog.Level) rigOption   { return func(c *rigConfig) { c.level = l } }
-func withSubjects() rigOption          { return func(c *rigConfig) { c.known = true } }
+func routes(yaml string) rigOption   { return func(c *rigConfig) { c.routes = yaml } }
+func extra(yaml string) rigOption    { return func(c *rigConfig) { c.extra = yaml } }
+func originAt(addr string) rigOption { return func(c *rigConfig) { c.origin = addr } }
+func ofTenant(yaml string) rigOption { return func(c *rigConfig) { c.tenant = yaml } }
+func logging(l slog.Level) rigOption { return func(c *rigConfig) { c.level = l } }
+func withSubjects() rigOption        { return func(c *rigConfig) { c.known = true } }
+func offering(i *recommend.Recommender) rigOption {
+	return func(c *rigConfig) { c.items = i }
+}
 func trusting(prefix string) rigOption { return func(c *rigConfig) { c.trust = prefix } }
 
 // A clock is the system's, and what a test adds.
@@ -189,6 +194,9 @@ func newRig(t testing.TB, origin http.Handler, opts ...rigOption) *rig {
 	r.edge, err = New(Config{Site: site, Modules: modules, Geo: places, Store: r.store, Subjects: r.known, Sealer: sealer, Log: log, Now: r.clock.now})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, t := range r.edge.current.Load().exact {
+		t.recommender = c.items
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

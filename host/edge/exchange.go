@@ -42,6 +42,10 @@ type exchange struct {
 	kept     keptChoice
 	subject  subject
 	declared profile.Preferences
+	hidden   hiddenItems
+	inferred *inferred // nil: nobody asked, or it is not granted
+	item     string    // of the catalogue, that the page shows
+	told     *answers  // answers to policies about items; nil: none
 
 	in          *fasthttp.Response // the origin's answer
 	kind        kind               // of its body, if that may be edited
@@ -111,6 +115,12 @@ func (x *exchange) end() {
 	if b := x.body; b != nil {
 		b.close()
 	}
+	if x.inferred != nil {
+		x.inferred.close()
+	}
+	if x.told != nil {
+		x.told.close()
+	}
 	if x.passing != nil {
 		buffers.Put(x.passing)
 	}
@@ -147,7 +157,8 @@ func (x *exchange) run() fault {
 		x.decide(whole)
 
 		// 4. What did the visitor tell us themselves? It is opened when a policy
-		// wants to know (preferences), whatever was decided.
+		// wants to know (preferences), whatever was decided. What the site worked out
+		// about them is opened then, too, but only as far as the decision grants.
 	}
 	if x.ownPage() {
 		return noFault
@@ -157,6 +168,7 @@ func (x *exchange) run() fault {
 	if x.route != nil && x.route.request {
 		x.runPolicies(abi.OnRequest)
 		if x.redirected() {
+			x.follow()
 			return noFault
 		}
 	}
@@ -176,15 +188,18 @@ func (x *exchange) run() fault {
 		if x.route.response {
 			x.runPolicies(abi.OnResponse)
 		}
+		x.findItem()
 		// 8. The body goes through their edits.
 		x.rewrite()
 	} else {
+		x.findItem()
 		x.passOn()
 	}
 
-	// 9. Headers that are true to what was done.
+	// 9. Headers that are true to what was done, and what the visitor did.
 	x.finishHeader()
 	x.keepWhy()
+	x.follow()
 
 	// 10. One record, and the end: in handle, or when a streamed body is sent.
 	return noFault

@@ -8,11 +8,12 @@ import (
 	"bespoke/host/config"
 	"bespoke/host/consent"
 	"bespoke/host/control"
+	"bespoke/modules/abi"
 )
 
 // tailors reports whether anything about the visitor can matter to the answer.
 func (x *exchange) tailors() bool {
-	return x.route != nil && len(x.route.policies) > 0 || x.tenant.strip != nil || strings.HasPrefix(x.path, control.Prefix)
+	return x.route != nil && (len(x.route.policies) > 0 || !x.route.Items.None()) || x.tenant.strip != nil || strings.HasPrefix(x.path, control.Prefix)
 }
 
 // ownPage answers what the edge itself serves on every site: the privacy
@@ -30,6 +31,13 @@ func (x *exchange) ownPage() bool {
 	visit := control.Visit{
 		Site: x.tenant.name, Origin: x.siteURL(), Decision: x.decision, Choice: x.latest(), Preferences: *x.preferences(),
 		Used: x.used(), TextVersion: x.tenant.textVersion, SiteAsks: x.stricter, Devices: x.devices(), Why: x.toldWhy(), Brand: x.tenant.brand, Now: x.began,
+		Hidden: x.hiddenItems().Hidden, HiddenNewer: x.hiddenItems().newer,
+	}
+	if in := x.inferredFor(abi.Personalize); in != nil {
+		visit.Inferred = &in.Inferred
+	}
+	if rec := x.tenant.recommender; rec != nil {
+		visit.Catalogue = catalogueNames{rec.Catalogue()}
 	}
 	if x.snap.geo != nil {
 		info := x.snap.geo.Info()
@@ -44,6 +52,14 @@ func (x *exchange) ownPage() bool {
 	if a.Choice != nil {
 		x.keepChoice(&a)
 		x.dropWhy(h) // it was told of what they allowed before
+		x.choseInferred(h, &a)
+	}
+	if len(a.Events) > 0 {
+		x.followTold(a.Events)
+		x.keepInferred(h)
+	}
+	if a.Hidden != nil && !(a.Hidden.Empty() && x.cookies.hidden.n == 0) {
+		x.keepHidden(h, a.Hidden)
 	}
 	if a.EraseAll && x.cookies.subject.n > 0 {
 		x.setCookie(h, useSubject, nil)

@@ -157,6 +157,8 @@ func (v *view) check(e abi.Edit) abi.Refusal {
 		return first(v.on(abi.OnRequest), checkLocation(e.Target), checkRedirectStatus(e.A))
 	case abi.OpWhy:
 		return checkWhy(e.A)
+	case abi.OpEvent:
+		return v.x.checkEvent(e)
 	}
 	return abi.RefusedUnsupported
 }

@@ -26,14 +26,26 @@ func (v *view) Read(key []byte) ([]byte, bool) {
 	case abi.Public:
 		return v.public(k)
 	case abi.Declared:
+		if k == keyHidden {
+			return v.hiddenIDs()
+		}
 		s, ok := v.x.preferences().Value(k[len(abi.KeyPreference):])
 		b, _ := v.text(s)
 		return b, ok
 	case abi.PlaceCoarse, abi.PlaceCell:
 		return v.place(k)
+	case abi.Inferred, abi.Interests:
+		if band, ok := strings.CutPrefix(k, abi.KeyRecommend); ok {
+			return v.recommended(band)
+		}
+		p, _ := class.Needs()
+		return v.inferred(k, p)
 	}
 	return nil, false // of this version, but nothing here has it
 }
+
+// keyHidden is the preference that is not among profile.Preferences.
+const keyHidden = "preference.hidden"
 
 // text returns a value; it is good until the next read.
 func (v *view) text(s string) ([]byte, bool) {
@@ -85,6 +97,9 @@ func (v *view) public(k string) ([]byte, bool) {
 	}
 	if what, ok := strings.CutPrefix(k, abi.KeyPage); ok {
 		return v.page(what)
+	}
+	if band, ok := strings.CutPrefix(k, abi.KeyRecommend); ok {
+		return v.recommended(band)
 	}
 	return nil, false
 }

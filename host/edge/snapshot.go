@@ -107,6 +107,9 @@ func newSnapshot(site *config.Config, modules *Modules, db *geo.DB, learned *Rec
 					t.used |= uses(p.fixed.manifest)
 				}
 			}
+			if !r.Items.None() {
+				t.used = t.used.With(abi.Personalize).With(abi.Measure)
+			}
 			t.routes = append(t.routes, compiled)
 		}
 		for _, h := range c.Hosts {
@@ -176,7 +179,7 @@ func uses(m *abi.Manifest) (s consent.Set) {
 		switch {
 		case strings.HasPrefix(key, "geo."):
 			s = s.With(abi.Localize)
-		case strings.HasPrefix(key, abi.KeyExperiment), strings.HasPrefix(key, "profile.affinity."):
+		case strings.HasPrefix(key, abi.KeyExperiment), strings.HasPrefix(key, "profile.affinity."), strings.HasPrefix(key, abi.KeyRecommend) && strings.HasSuffix(key, "*"):
 			s = s.With(abi.Personalize)
 		}
 	}

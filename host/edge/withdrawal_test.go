@@ -23,6 +23,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"bespoke/host/consent"
+	"bespoke/host/recommend"
 	"bespoke/modules/abi"
 )
 
@@ -90,6 +91,7 @@ type toggler struct {
 	rng    *rand.Rand
 	header http.Header
 	traces traces
+	item   string    // of the catalogue, that nobody else looks at
 	exact  [2]string // the place that their browser tells: latitude and longitude
 
 	mu     sync.Mutex
@@ -105,6 +107,7 @@ type load struct {
 	seed  uint64
 	count atomic.Int64
 	shown [abi.Purposes]atomic.Int64 // times that a trace was seen, and might be
+	known atomic.Int64               // times that the profile told of the visitor's item
 
 	mu         sync.Mutex
 	violations map[abi.Purpose][]string // guarded by mu
@@ -159,11 +162,12 @@ func (l *load) toggler(i int) *toggler {
 	}
 	address := fmt.Sprintf(h.address, n)
 	v.exact = [2]string{fmt.Sprintf("%.4f", h.lat+float64(n)/1e4), fmt.Sprintf("%.4f", h.lon+float64(n)/1e4)}
+	v.item = fmt.Sprintf("seen-by-%d", n)
 	diary, track := fmt.Sprintf("diary-of-%d", n), fmt.Sprintf("followed-as-%d", n)
 	v.header = http.Header{"X-Forwarded-For": {address}, "Referer": {"http://shop.localhost/" + diary}, "Cookie": {"session=kept; _track=" + track}}
 	v.traces[abi.Localize] = h.localized
 	v.traces[abi.Locate] = v.exact[:]
-	v.traces[abi.Personalize] = []string{address, diary, track}
+	v.traces[abi.Personalize] = []string{address, diary, track, v.item}
 	return v
 }
 
@@ -206,7 +210,7 @@ func (v *toggler) browse(rng *rand.Rand, alone bool) {
 	from := v.acked
 	v.mu.Unlock()
 	gpc := rng.IntN(10) == 0
-	status, all, ok := v.send("GET", "/shop", "", "", gpc)
+	status, all, ok := v.send("GET", "/shop?item="+v.item, "", "", gpc)
 	if !ok {
 		return
 	}
@@ -239,6 +243,9 @@ func (v *toggler) look(all string, granted consent.Set, alone bool) {
 		case alone && v.load.gate && granted.Has(p) && p != abi.Locate && len(needles) > 0: // an exact place is there only once told
 			v.load.breaks("%s is granted, and nothing shows it:\n%s", p, all)
 		}
+	}
+	if strings.Contains(all, v.item) {
+		v.load.known.Add(1)
 	}
 	for i, key := range shownKeys {
 		p, needs := abi.Classify(key).Needs()
@@ -351,8 +358,11 @@ func TestWithdrawalUnderLoad(t *testing.T) {
 			t.Errorf("%s was never shown; the test tests nothing", p)
 		}
 	}
-	t.Logf("%d exchanges in %v, %d violations; shown where granted: localize %d, locate %d, personalize %d",
-		l.count.Load(), took.Round(time.Millisecond), violations, l.shown[abi.Localize].Load(), l.shown[abi.Locate].Load(), l.shown[abi.Personalize].Load())
+	if l.known.Load() == 0 {
+		t.Error("no profile was ever shown; the test tests less than it says")
+	}
+	t.Logf("%d exchanges in %v, %d violations; shown where granted: localize %d, locate %d, personalize %d, the profile %d",
+		l.count.Load(), took.Round(time.Millisecond), violations, l.shown[abi.Localize].Load(), l.shown[abi.Locate].Load(), l.shown[abi.Personalize].Load(), l.known.Load())
 }
 
 // With the gate switched off, the same visitors find what they should not.
@@ -405,5 +415,17 @@ func newTogglers(t *testing.T) *rig {
 	if err := os.WriteFile(file, shower(shownKeys), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return newRig(t, mirror(shownKeys), routes(`[{path: /**, policies: [{use: "file:`+file+`"}]}]`), ofTenant(`consent: {strip: personal, strip_cookies: ["_track*"]}`), logging(slog.LevelWarn))
+	rec, err := recommend.Open("", recommend.Options{Support: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { rec.Close() })
+	var items strings.Builder
+	for n := range 200 {
+		fmt.Fprintf(&items, `{"id":"seen-by-%d","title":"Thing","attributes":{"colour":"of-%d"}}`+"\n", n, n)
+	}
+	if err := rec.Load(strings.NewReader(items.String()), nil); err != nil {
+		t.Fatal(err)
+	}
+	return newRig(t, mirror(shownKeys), offering(rec), routes(`[{path: /**, items: "/shop?item={item}", policies: [{use: "file:`+file+`"}]}]`), ofTenant(`consent: {strip: personal, strip_cookies: ["_track*"]}`), logging(slog.LevelWarn))
 }

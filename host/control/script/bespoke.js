@@ -32,5 +32,8 @@
     profile: () => call('GET', 'profile'),
     erase: () => call('DELETE', 'profile'),
     place,
+    event: (kind, item) => navigator.sendBeacon('/_bespoke/api/events', JSON.stringify({ kind, item })),
+    hide: (...hide) => call('PATCH', 'hidden', { hide }),
+    show: (...show) => call('PATCH', 'hidden', { show }),
   });
 })();
