@@ -39,7 +39,7 @@ var eventKinds = map[string]bool{"view": true, "click": true, "purchase": true, 
 // Bounds of what a request tells.
 const (
 	MaxEvents     = 32
-	maxItemID     = 256 // bytes
+	maxEventItem     = 256 // bytes
 	maxQuery      = 256 // bytes
 	maxAttributes = 16
 	maxAttribute  = 100 // bytes of a name, and of a value
@@ -59,8 +59,8 @@ func (e *eventIn) check() error {
 		return fmt.Errorf("found kind %.40q, expected %s", e.Kind, strings.Join(slices.Sorted(maps.Keys(eventKinds)), ", "))
 	case ofItem && e.Item == "":
 		return fmt.Errorf("%s: the item is missing", e.Kind)
-	case len(e.Item) > maxItemID:
-		return fmt.Errorf("an item's id has at most %d bytes", maxItemID)
+	case len(e.Item) > maxEventItem:
+		return fmt.Errorf("an item's id has at most %d bytes", maxEventItem)
 	case len(e.Q) > maxQuery:
 		return fmt.Errorf("q has at most %d bytes", maxQuery)
 	case len(e.Attributes) > maxAttributes:
