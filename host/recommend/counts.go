@@ -138,27 +138,29 @@ type ring struct {
 	slot []atomic.Uint32
 }
 
-// push adds a session to an item's ring, for the writer alone. It grows up to most
-// slots, a power of two.
-func (s *state) push(seq uint32, most int) {
+// push adds a session to an item's ring, for the writer alone. The ring grows, up to
+// most slots, a power of two, only where it would lose a session that is still kept:
+// one after oldest.
+func (s *state) push(seq, oldest uint32, most int) {
 	r := s.sessions.Load()
 	if r == nil {
 		r = &ring{slot: make([]atomic.Uint32, 4)}
-		s.sessions.Store(r)
 	}
 	n := r.n.Load()
-	if int(n) >= len(r.slot) && len(r.slot) < most {
+	if lost := r.slot[int(n)%len(r.slot)].Load(); lost > oldest && len(r.slot) < most {
 		g := &ring{slot: make([]atomic.Uint32, 2*len(r.slot))}
-		for i := range r.slot {
-			g.slot[(int(n)-len(r.slot)+i)%len(g.slot)].Store(r.slot[(int(n)+i)%len(r.slot)].Load())
+		for i := 1; i <= min(int(n), len(r.slot)); i++ {
+			g.slot[(int(n)-i)%len(g.slot)].Store(r.slot[(int(n)-i)%len(r.slot)].Load())
 		}
-		g.n.Store(n)
 		r = g
 	}
 	r.slot[int(n)%len(r.slot)].Store(seq)
 	r.n.Store(n + 1)
 	s.sessions.Store(r)
 }
+
+// oldest is the sequence number after which sessions are kept, when seq is the newest.
+func (p *pasts) oldest(seq uint32) uint32 { return seq - min(seq, uint32(len(p.slot))) }
 
 // A past is a session that closed. It names nobody, and never changes.
 type past struct {

@@ -45,10 +45,12 @@ type Weights struct {
 
 // DefaultWeights is what the product uses. The figures behind it are in
 // docs/recommend.md.
-var DefaultWeights = Weights{
-	Sessions: 0.5, Pairs: 0.5, Own: 0.03,
-	K: 200, M: 500, Trail: 10, TrailDecay: 2, MatchDecay: 1.6, ItemDecay: 2, Before: 0.6, IDF: 1, LengthNorm: 0.25, SessionDays: 30,
-	PairTrail: 4, PairDecay: 0.8, Both: 0.5, OwnDecay: 3, OwnSeen: true,
+func DefaultWeights() Weights {
+	return Weights{
+		Sessions: 0.5, Pairs: 0.5, Own: 0.03,
+		K: 200, M: 500, Trail: 10, TrailDecay: 2, MatchDecay: 1.6, ItemDecay: 2, Before: 0.6, IDF: 1, LengthNorm: 0.25, SessionDays: 30,
+		PairTrail: 4, PairDecay: 0.8, Both: 0.5, OwnDecay: 3, OwnSeen: true,
+	}
 }
 
 // Predict appends what "for you" gives under weights of the caller's, and with a

@@ -173,7 +173,7 @@ func (r *Recommender) keep(l *lesson, now uint32) {
 	// First the session, then the ways to it: whoever finds a number finds it.
 	r.pasts.slot[int(seq)&(len(r.pasts.slot)-1)].Store(p)
 	for _, item := range l.items {
-		r.items.make(item).push(seq, recentSessions)
+		r.items.make(item).push(seq, r.pasts.oldest(seq), recentSessions)
 	}
 	if seq++; seq == 0 {
 		seq = 1

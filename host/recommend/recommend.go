@@ -47,7 +47,7 @@ type settings struct {
 }
 
 func (o Options) settle() (settings, error) {
-	s := settings{Options: o, weights: DefaultWeights}
+	s := settings{Options: o, weights: DefaultWeights()}
 	s.Support = cmp.Or(o.Support, 5)
 	s.Idle = cmp.Or(o.Idle, 30*time.Minute)
 	s.BestHalfLife = cmp.Or(o.BestHalfLife, 14*24*time.Hour)

@@ -195,7 +195,7 @@ func (a *aggregates) sessions(d *decoder, keep int) {
 		a.pasts.slot[int(seq)&(keep-1)].Store(newPast(seq, at, path))
 		for i, item := range path {
 			if !slices.Contains(path[i+1:], item) {
-				a.items.make(item).push(seq, recentSessions)
+				a.items.make(item).push(seq, a.pasts.oldest(seq), recentSessions)
 			}
 		}
 	}

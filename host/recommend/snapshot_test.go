@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -93,6 +95,43 @@ func TestRestoreCatalogue(t *testing.T) {
 		if a, b := say(r), say(again); a != b || a == "" {
 			t.Errorf("another catalogue after a restart:\n%s", firstDifference(a, b))
 		}
+	}
+}
+
+// A ring has the newest sessions that are kept, and does not grow for those that are
+// not.
+func TestRing(t *testing.T) {
+	p := pasts{slot: make([]atomic.Pointer[past], 16)}
+	s := new(state)
+	for seq := uint32(1); seq <= 1000; seq++ {
+		if seq%3 == 0 {
+			s.push(seq, p.oldest(seq), 512)
+		}
+		if seq == 500 {
+			s.setEver(5000) // as after a restart
+		}
+		if seq < 10 {
+			continue
+		}
+		r := s.sessions.Load()
+		n := r.n.Load()
+		var got, want []uint32
+		for i := uint32(1); i <= 5; i++ {
+			got = append(got, r.slot[int(n-i)%len(r.slot)].Load())
+			want = append(want, (seq/3+1-i)*3)
+		}
+		if want = want[:min(5, seq/3)]; !slices.Equal(got[:len(want)], want) {
+			t.Fatalf("after %d: %v, want %v", seq, got, want)
+		}
+		if len(r.slot) > 8 {
+			t.Fatalf("after %d: %d slots for 5 or 6 sessions that are kept", seq, len(r.slot))
+		}
+	}
+	for seq := uint32(2000); seq < 4000; seq++ {
+		s.push(seq, 1999, 512)
+	}
+	if n := len(s.sessions.Load().slot); n != 512 {
+		t.Errorf("%d slots, want 512", n)
 	}
 }
 

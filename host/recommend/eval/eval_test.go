@@ -6,8 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"bespoke/host/recommend"
 )
 
 func TestRead(t *testing.T) {
@@ -233,7 +231,7 @@ func FuzzLog(f *testing.F) {
 		if err != nil || len(s.train) > 50 {
 			return
 		}
-		rep, err := Run(s, Options{Support: 1, Weights: &recommend.DefaultWeights})
+		rep, err := Run(s, Options{Support: 1})
 		if err != nil {
 			if strings.Contains(err.Error(), "id:") {
 				return // a name that no catalogue takes

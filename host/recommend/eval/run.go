@@ -81,7 +81,7 @@ func Run(s *Split, o Options) (*Report, error) {
 	if o.Support == 0 {
 		o.Support = 5
 	}
-	w := recommend.DefaultWeights
+	w := recommend.DefaultWeights()
 	if o.Weights != nil {
 		w = *o.Weights
 	}
