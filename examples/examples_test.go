@@ -114,44 +114,48 @@ func eachPage(t *testing.T, f func(t *testing.T, s Site, target, page string)) {
 }
 
 func TestPagesAreWellFormed(t *testing.T) {
-	eachPage(t, func(t *testing.T, _ Site, _, page string) {
-		if !strings.HasPrefix(page, "<!DOCTYPE html>\n<html lang=\"en\">") {
-			t.Error("no doctype, or no language, at the start")
+	eachPage(t, func(t *testing.T, _ Site, _, page string) { wellFormed(t, page) })
+}
+
+func wellFormed(t *testing.T, page string) *html.Node {
+	t.Helper()
+	doc := parse(t, page)
+	if !strings.HasPrefix(page, "<!DOCTYPE html>\n<html lang=\"en\">") {
+		t.Error("no doctype, or no language, at the start")
+	}
+	if err := balanced(page); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{
+		`head > meta[charset="utf-8"]:first-child`, `meta[name="viewport"]`, `meta[name="description"]`,
+		"title", "h1", "header", "main", "footer", "a.skip[href='#main']", "#greeting:empty",
+	} {
+		if n := len(find(doc, want)); n != 1 {
+			t.Errorf("%d elements match %s, want 1", n, want)
 		}
-		if err := balanced(page); err != nil {
-			t.Error(err)
+	}
+	for _, bad := range []string{"script", "[style]", "style", "iframe", "img:not([alt])"} {
+		if n := len(find(doc, bad)); n != 0 {
+			t.Errorf("%d elements match %s, want none", n, bad)
 		}
-		doc := parse(t, page)
-		for _, want := range []string{
-			`head > meta[charset="utf-8"]:first-child`, `meta[name="viewport"]`, `meta[name="description"]`,
-			"title", "h1", "header", "main", "footer", "a.skip[href='#main']", "#greeting:empty",
-		} {
-			if n := len(find(doc, want)); n != 1 {
-				t.Errorf("%d elements match %s, want 1", n, want)
-			}
+	}
+	ids := map[string]bool{}
+	for _, n := range find(doc, "[id]") {
+		if id := attr(n, "id"); ids[id] || id == "" {
+			t.Errorf("id %q is empty or stands twice", id)
+		} else {
+			ids[id] = true
 		}
-		for _, bad := range []string{"script", "[style]", "style", "iframe", "img:not([alt])"} {
-			if n := len(find(doc, bad)); n != 0 {
-				t.Errorf("%d elements match %s, want none", n, bad)
-			}
+	}
+	level := 0
+	for _, h := range find(doc, "h1, h2, h3, h4, h5, h6") {
+		l := int(h.Data[1] - '0')
+		if l > level+1 {
+			t.Errorf("heading %q: h%d follows h%d", content(h), l, level)
 		}
-		ids := map[string]bool{}
-		for _, n := range find(doc, "[id]") {
-			if id := attr(n, "id"); ids[id] || id == "" {
-				t.Errorf("id %q is empty or stands twice", id)
-			} else {
-				ids[id] = true
-			}
-		}
-		level := 0
-		for _, h := range find(doc, "h1, h2, h3, h4, h5, h6") {
-			l := int(h.Data[1] - '0')
-			if l > level+1 {
-				t.Errorf("heading %q: h%d follows h%d", content(h), l, level)
-			}
-			level = l
-		}
-	})
+		level = l
+	}
+	return doc
 }
 
 // balanced reports the first tag of page that is not closed in order. Our

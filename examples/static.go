@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -19,6 +20,9 @@ import (
 // validates by ETag alone (RFC 9110, section 8.8.3).
 type static struct {
 	assets map[string]*asset // by URL path; read only once built
+	// page makes, when it is asked for, what is not among the assets: its
+	// extension and bytes, nil if there is nothing at that address. May be nil.
+	page func(u *url.URL) (ext string, body []byte)
 }
 
 type asset struct {
@@ -103,9 +107,25 @@ func newAsset(ext string, body []byte) (*asset, error) {
 	return a, nil
 }
 
+// find returns what is at an address, nil if nothing is.
+func (s *static) find(u *url.URL) *asset {
+	if a := s.assets[u.Path]; a != nil || s.page == nil {
+		return a
+	}
+	ext, body := s.page(u)
+	if body == nil {
+		return nil
+	}
+	a, err := newAsset(ext, body)
+	if err != nil {
+		panic("examples: " + u.Path + ": " + err.Error()) // an extension that page has and contentType has not
+	}
+	return a
+}
+
 func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a, found := s.assets[r.URL.Path]
-	if !found {
+	a := s.find(r.URL)
+	if a == nil {
 		if folder, ok := strings.CutSuffix(r.URL.Path, "/index.html"); ok && s.assets[folder+"/"] != nil {
 			http.Redirect(w, r, folder+"/", http.StatusMovedPermanently)
 			return
