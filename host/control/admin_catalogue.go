@@ -124,6 +124,7 @@ type wholeBody struct {
 	left  int
 	csv   bool
 	begun bool
+	err   error // told again to whoever asks again
 }
 
 var (
@@ -132,18 +133,25 @@ var (
 )
 
 func (w *wholeBody) Read(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
 	n, err := w.from.Read(p)
 	w.left -= n
 	if text := bytes.TrimLeft(bytes.TrimPrefix(p[:n], []byte("\ufeff")), " \t\r\n"); !w.begun && len(text) > 0 {
 		w.begun = true
 		if w.csv == (text[0] == '{' || text[0] == '[') {
-			return 0, errOtherKind
+			w.err = errOtherKind
+			return 0, w.err
 		}
 	}
-	if err == io.EOF && w.left != 0 || err != nil && err != io.EOF {
-		return n, errBrokeOff
+	switch {
+	case err == io.EOF && w.left == 0:
+		w.err = io.EOF
+	case err != nil:
+		w.err = errBrokeOff
 	}
-	return n, err
+	return n, w.err
 }
 
 // fromCatalogue tells what became of a catalogue. What names files of the edge goes

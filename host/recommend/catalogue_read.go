@@ -116,7 +116,7 @@ func parseJSON(line []byte) (*rawItem, error) {
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&j); err != nil {
-		return nil, sayJSON(err)
+		return nil, sayJSON(line, err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		return nil, errors.New("something follows the object")
@@ -137,7 +137,10 @@ func parseJSON(line []byte) (*rawItem, error) {
 }
 
 // sayJSON says what is wrong in words of ours where encoding/json's are about Go.
-func sayJSON(err error) error {
+func sayJSON(line []byte, err error) error {
+	if name := wrongNumber(line); name != "" {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	var t *json.UnmarshalTypeError
 	var s *json.SyntaxError
 	switch {
@@ -150,6 +153,21 @@ func sayJSON(err error) error {
 		return fmt.Errorf("%.80s: no such field; what is particular to a shop goes under \"attributes\"", field)
 	}
 	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+}
+
+// wrongNumber names the field that should be a number and is not; "" if it is none.
+func wrongNumber(line []byte) string {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(line, &fields) != nil {
+		return ""
+	}
+	for _, name := range []string{"price", "was", "was-price", "lat", "lon"} {
+		var n jsonNumber
+		if raw, ok := fields[name]; ok && n.UnmarshalJSON(raw) != nil {
+			return name
+		}
+	}
+	return ""
 }
 
 type jsonText string // a string, or a number as it is written

@@ -92,7 +92,7 @@ func TestCatalogueRefused(t *testing.T) {
 		{"empty", "", "the catalogue is empty"},
 		{"blank", "\n \n", "the catalogue is empty"},
 		{"no id", `{"title":"x"}`, "line 1: id: missing"},
-		{"price", "{\"id\":\"a\"}\n{\"id\":\"b\",\"price\":\"12,50\"}", `line 2: "12,50" is no number`},
+		{"price", "{\"id\":\"a\"}\n{\"id\":\"b\",\"price\":\"12,50\"}", `line 2: price: "12,50" is no number`},
 		{"negative", `{"id":"a","price":-1}`, "line 1: price: -1 is not from 0"},
 		{"huge", `{"id":"a","price":1e13}`, "line 1: price"},
 		{"not a number", "id,price\na,NaN", `line 2: price: "NaN" is no number`},

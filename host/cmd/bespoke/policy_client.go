@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,8 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"bespoke/host/recommend"
 )
 
 const (
@@ -38,7 +41,7 @@ type remote struct {
 
 func (r *remote) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.to, "to", "", "the edge's admin `URL` (default $"+envAdmin+", else "+defaultAdmin+")")
-	cmd.Flags().StringVar(&r.tenant, "tenant", "", "the `TENANT` whose policies they are")
+	cmd.Flags().StringVar(&r.tenant, "tenant", "", "the `TENANT` whose it is")
 	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "read the token from this `FILE` (default: the token is $"+envToken+")")
 	cmd.Flags().BoolVar(&r.asJSON, "json", false, "print as JSON")
 }
@@ -118,9 +121,10 @@ func readSecret(file string) (string, error) {
 	return secret, nil
 }
 
-// A request is one to the tenant's policies.
+// A request is one about something of the tenant's.
 type request struct {
-	method, path string // path: below /v1/tenants/TENANT/policies
+	method, path string // path: below /v1/tenants/TENANT/ and under
+	under        string // "" for policies
 	query        url.Values
 	media        string
 	body         io.Reader
@@ -146,7 +150,7 @@ func (r *remote) ask(ctx context.Context, q request, v any) error {
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	u := *r.base
-	u.Path = "/v1/tenants/" + r.tenant + "/policies" + q.path
+	u.Path = "/v1/tenants/" + r.tenant + "/" + cmp.Or(q.under, "policies") + q.path
 	u.RawQuery = q.query.Encode()
 	req, err := http.NewRequestWithContext(within, q.method, u.String(), q.body)
 	if err != nil {
@@ -196,7 +200,10 @@ func (r *remote) unreached(err error) error {
 
 // refused returns what an answer other than success says.
 func (r *remote) refused(resp *http.Response, body []byte) error {
-	var p struct{ Title, Detail string }
+	var p struct {
+		Title, Detail string
+		Problems      recommend.Problems
+	}
 	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	if media != "application/problem+json" || json.Unmarshal(body, &p) != nil {
 		return fmt.Errorf("%s answered %s, not as an edge's admin address does", r.base, plain(resp.Status))
@@ -207,6 +214,7 @@ func (r *remote) refused(resp *http.Response, body []byte) error {
 		}
 		return errAnswered
 	}
+	printProblems(r.errOut, "the edge", p.Problems)
 	return fmt.Errorf("%s (%d %s)", plain(p.Detail), resp.StatusCode, http.StatusText(resp.StatusCode))
 }
 

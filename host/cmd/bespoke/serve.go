@@ -84,6 +84,9 @@ is wrong, a line each: file, line, column, what was found and what was expected.
 				return err
 			}
 			defer modules.Close()
+			if err := checkCatalogues(cmd.ErrOrStderr(), site); err != nil {
+				return err
+			}
 			db, err := openGeo(site)
 			if err != nil {
 				return err
