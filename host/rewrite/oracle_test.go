@@ -34,9 +34,17 @@ func oracleEdit(t testing.TB, page string, edits []abi.Edit) (string, []int) {
 	nodes := func() map[*nethtml.Node][]*nethtml.Node { return map[*nethtml.Node][]*nethtml.Node{} }
 	o := &oracle{edits, map[*nethtml.Node][]int{}, nodes(), nodes(), nodes(), map[*nethtml.Node]bool{}}
 	aimed := make([]int, len(edits))
+	gone := map[*nethtml.Node]bool{} // those whose tags go
+	for _, e := range edits {
+		for _, n := range selectAll(doc, e.Target) {
+			if e.Op == abi.OpUnwrap && !refused(n, e, nil) {
+				gone[n] = true
+			}
+		}
+	}
 	for i, e := range edits {
 		for _, n := range selectAll(doc, e.Target) {
-			if !refused(n, e) {
+			if !refused(n, e, gone) {
 				o.hits[n] = append(o.hits[n], i)
 				aimed[i]++
 			}
@@ -111,7 +119,7 @@ func empty(n *nethtml.Node) bool {
 }
 
 // refused tells whether an edit is not carried out on an element that it matches.
-func refused(n *nethtml.Node, e abi.Edit) bool {
+func refused(n *nethtml.Node, e abi.Edit, gone map[*nethtml.Node]bool) bool {
 	root := is(n, "html head body")
 	_, pragma := attrOf(n, "http-equiv")
 	markup := e.Op == abi.OpHTML || e.B == "html"
@@ -123,9 +131,9 @@ func refused(n *nethtml.Node, e abi.Edit) bool {
 	case abi.OpRemove:
 		return root || pragma
 	case abi.OpReplace, abi.OpBefore, abi.OpAfter:
-		return beside || e.Op == abi.OpReplace && pragma || markup && parsed(n.Parent, e.A, true) == nil
+		return beside || e.Op == abi.OpReplace && pragma || markup && !stands(n.Parent, e.A, true, gone)
 	case abi.OpText, abi.OpHTML, abi.OpPrepend, abi.OpAppend:
-		return empty(n) || bare(n) || markup && (is(n, textNames) || parsed(n, e.A, e.Op == abi.OpAppend) == nil)
+		return empty(n) || bare(n) || markup && (is(n, textNames) || !stands(n, e.A, e.Op == abi.OpAppend, gone))
 	case abi.OpUnwrap:
 		return beside || empty(n) || is(n, textNames) || is(n, wrapNames) || is(n, specialNames) && (is(n.Parent, "h1 h2 h3 h4 h5 h6") || !is(n, "div p") && inItem(n.Parent))
 	case abi.OpOrder, abi.OpKeep, abi.OpFill:
@@ -134,6 +142,30 @@ func refused(n *nethtml.Node, e abi.Edit) bool {
 		return slices.Contains(strings.Fields("href src type charset content"), e.A) && is(n, "script style template meta")
 	}
 	return false
+}
+
+// stands tells whether markup stays at the end of the element as written, with
+// the elements around it and without those whose tags go.
+func stands(at *nethtml.Node, markup string, appended bool, gone map[*nethtml.Node]bool) bool {
+	if parsed(at, markup, appended) == nil {
+		return false
+	}
+	var top, below *nethtml.Node // copies of what is left around it
+	some := false
+	for x := at; x != nil; x = x.Parent {
+		if gone[x] {
+			some = true
+			continue
+		}
+		y := &nethtml.Node{Type: x.Type, Data: x.Data, DataAtom: x.DataAtom, Namespace: x.Namespace, Attr: x.Attr}
+		if top == nil {
+			top = y
+		} else {
+			below.Parent = y
+		}
+		below = y
+	}
+	return !some || parsed(top, markup, appended) != nil
 }
 
 // parsed returns the nodes that markup becomes at the end of the element, or

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"bespoke/modules/abi"
@@ -44,6 +45,11 @@ func (r *Rewriter) refusesGone(b []byte, t *tag) Reason {
 	return 0
 }
 
+// unwraps tells whether an edit takes the tags of the element at hand away.
+func (r *Rewriter) unwraps() bool {
+	return slices.ContainsFunc(r.hits, func(h int32) bool { return r.plan.edits[h].op == abi.OpUnwrap })
+}
+
 func (r *Rewriter) refusesList(t *tag) Reason {
 	switch inside := r.textInside(t); {
 	case inside == WhyVoid || inside == WhyRawText || t.flags&fRCDATA != 0:
@@ -78,7 +84,7 @@ func (r *Rewriter) contentInside(b []byte, t *tag, e *prepared) Reason {
 	if foreignInside(t.flags) && e.any&(fRaw|fRCDATA|fVoid) != 0 {
 		return WhyPlace // HTML and SVG read these in different ways
 	}
-	if !r.stays(e, t.n, -1, t) {
+	if !r.stays(e, t.n, -1, t) || r.unwraps() && !r.stays(e, t.n, -1, nil) {
 		return WhyPlace
 	}
 	return 0

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"strings"
 	"testing"
 
 	"bespoke/modules/abi"
@@ -34,6 +35,28 @@ func TestSeams(t *testing.T) {
 				t.Errorf("%v on %s, cut at %d\nhave %s\nwant %s", x.edit, x.page, cut, out, x.want)
 				break
 			}
+		}
+	}
+}
+
+// Markup is tried where it will stand, without the elements whose tags go.
+func TestContentOfUnwrapped(t *testing.T) {
+	for _, x := range []struct {
+		page string
+		edit abi.Edit
+	}{
+		{`<h3>1<x-y></x-y>2</h3>`, edit(abi.OpHTML, "x-y", "<h3>m</h3>")},
+		{`<h3>1<x-y></x-y>2</h3>`, edit(abi.OpPrepend, "x-y", "<h3>m</h3>", "html")},
+		{`<h3>1<x-y></x-y>2</h3>`, edit(abi.OpAppend, "x-y", "<h3>m</h3>", "html")},
+		{`<h3>1<x-y><b></b></x-y>2</h3>`, edit(abi.OpBefore, "b", "<h3>m</h3>", "html")},
+		{`<h3>1<x-y><b></b></x-y>2</h3>`, edit(abi.OpAfter, "b", "<h3>m</h3>", "html")},
+		{`<h3>1<x-y><b></b></x-y>2</h3>`, edit(abi.OpReplace, "b", "<h3>m</h3>", "html")},
+	} {
+		if out, _ := rewriteAt(t, compile(t, Options{}, edit(abi.OpUnwrap, "x-y"), x.edit), x.page); strings.Contains(out, "m</h3>") {
+			t.Errorf("%v with unwrap gives %s", x.edit, out)
+		}
+		if out, _ := rewriteAt(t, compile(t, Options{}, x.edit), x.page); !strings.Contains(out, "m</h3>") {
+			t.Errorf("%v gives %s", x.edit, out)
 		}
 	}
 }

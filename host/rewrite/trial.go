@@ -1,6 +1,9 @@
 package rewrite
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // A trial puts markup on a copy of the page's open elements, to see whether it
 // stays where it is put.
@@ -45,10 +48,37 @@ func (r *Rewriter) stays(e *prepared, n, ended int, inside *tag) bool {
 	if r.loose && e.any&fLink != 0 {
 		return false // it would end a link that goes on unseen
 	}
+	if !r.readyTrial(n, ended, inside).holds(e) {
+		return false
+	}
+	if !slices.ContainsFunc(r.pend, func(p pending) bool { return p.unwrap && int(p.depth) < n }) {
+		return true
+	}
+	// Nor without the elements around it whose tags go.
 	y := r.readyTrial(n, ended, inside)
+	y.withoutUnwrapped(r.pend, n)
+	return y.holds(e)
+}
+
+// holds tells whether the edit's markup closes nothing that was open, and leaves nothing open.
+func (y *trial) holds(e *prepared) bool {
 	w := &y.rw
 	w.run(e.content)
 	return !y.bad && w.hold < 0 && w.mode == inData && w.stopped == 0 && len(w.stack) == y.base
+}
+
+// withoutUnwrapped takes those of the first n open elements away whose tags are left out.
+func (y *trial) withoutUnwrapped(pend []pending, n int) {
+	w := &y.rw
+	for i := len(pend) - 1; i >= 0; i-- {
+		if d := int(pend[i].depth); pend[i].unwrap && d < n {
+			if f := w.stack[d].flags; f&fCounted != 0 {
+				w.count(f, -1)
+			}
+			w.stack = slices.Delete(w.stack, d, d+1)
+			y.base--
+		}
+	}
 }
 
 // keepOpen ends the open elements beyond the first n, but for formatting
