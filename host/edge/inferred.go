@@ -21,7 +21,6 @@ import (
 type inferred struct {
 	profile.Inferred
 	session uint64 // names the visitor in aggregates, for a day; 0: not yet
-	active  bool   // the session is from this visit, not from an earlier one
 	newer   bool   // a later build wrote the cookie: it is left as it is
 	changed bool
 	trail   []uint32 // room for items
@@ -33,14 +32,32 @@ type inferred struct {
 var inferreds = sync.Pool{New: func() any { return new(inferred) }}
 
 // The cookie of a profile is a version, the epoch of the catalogue's numbers, the
-// second in which it was written, the session, and the profile.
+// second in which it was written, the session, whom the visitor was known as, and the
+// profile.
 const (
 	inferredCookie     = 1
-	inferredCookieHead = 1 + 4 + 4 + 8
+	inferredCookieHead = 1 + 4 + 4 + 8 + len(ownerTag{})
 )
 
+// An ownerTag tells subjects apart who use one browser, in few bytes: two of 65,536
+// may pass for one another. Zero is nobody.
+type ownerTag [2]byte
+
+// owner returns the tag of whom the visitor is known as.
+func (x *exchange) owner() (o ownerTag) {
+	tag := x.subject.tag()
+	copy(o[:], tag[:])
+	if x.subject.key != "" && o == (ownerTag{}) {
+		o[0] = 1
+	}
+	return o
+}
+
 // visitLength is how long a visit lasts without an event, as for the aggregates.
-const visitLength = 30 * time.Minute
+const (
+	visitLength  = 30 * time.Minute
+	secondsOfDay = 24 * 60 * 60
+)
 
 // inferredFor returns the inferred profile, nil unless the decision grants the
 // purpose. It is the one way to it.
@@ -76,15 +93,19 @@ func (x *exchange) openInferred() {
 	if written < x.standsSince() {
 		return
 	}
+	// What they did before the site knew them is theirs once it does. What somebody
+	// did whom it knew is not for others who use the browser.
+	if o := ownerTag(plain[17:]); o != (ownerTag{}) && o != x.owner() {
+		return
+	}
 	if err := in.Parse(plain[inferredCookieHead:]); err != nil {
 		in.newer = errors.Is(err, profile.ErrNewer)
 		return
 	}
 	in.session = binary.BigEndian.Uint64(plain[9:])
 	last := time.Unix(int64(written), 0)
-	in.active = x.began.Sub(last) < visitLength
-	if !in.active && last.UTC().YearDay() != x.began.UTC().YearDay() {
-		in.session = 0
+	if x.began.Sub(last) >= visitLength && last.Unix()/secondsOfDay != x.began.Unix()/secondsOfDay {
+		in.session = 0 // nothing follows the visitor in aggregates for longer
 	}
 	if rec := x.tenant.recommender; rec == nil || binary.BigEndian.Uint32(plain[1:]) != rec.Catalogue().Epoch() {
 		in.forgetNumbers()
@@ -117,13 +138,13 @@ func (in *inferred) forgetNumbers() {
 	}
 }
 
-// encode returns the cookie of a profile written at a time, in seconds.
-func (in *inferred) encode(epoch, written uint32) []byte {
+// encode returns the cookie of somebody's profile written at a time, in seconds.
+func (in *inferred) encode(epoch, written uint32, owner ownerTag) []byte {
 	b := append(in.plain[:0], inferredCookie)
 	b = binary.BigEndian.AppendUint32(b, epoch)
 	b = binary.BigEndian.AppendUint32(b, written)
 	b = binary.BigEndian.AppendUint64(b, in.session)
-	in.plain = in.AppendEncode(b)
+	in.plain = in.AppendEncode(append(b, owner[:]...))
 	return in.plain
 }
 
@@ -162,7 +183,7 @@ func (x *exchange) keepInferred(h *fasthttp.ResponseHeader) {
 		return
 	}
 	in.changed = false
-	x.setCookie(h, useInferred, in.encode(x.tenant.epoch(), max(uint32(x.began.Unix()), x.standsSince())))
+	x.setCookie(h, useInferred, in.encode(x.tenant.epoch(), max(uint32(x.began.Unix()), x.standsSince()), x.owner()))
 	keepPrivate(h)
 }
 
@@ -180,7 +201,7 @@ func (x *exchange) choseInferred(h *fasthttp.ResponseHeader, a *control.Answer) 
 			in.session = 0
 		}
 		in.changed = false
-		x.setCookie(h, useInferred, in.encode(x.tenant.epoch(), max(uint32(x.began.Unix()), uint32(a.Choice.At.Unix()))))
+		x.setCookie(h, useInferred, in.encode(x.tenant.epoch(), max(uint32(x.began.Unix()), uint32(a.Choice.At.Unix())), x.owner()))
 	case x.cookies.inferred.n > 0:
 		x.setCookie(h, useInferred, nil)
 	}

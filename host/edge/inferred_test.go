@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
+	"bespoke/host/consent"
 	"bespoke/host/profile"
 	"bespoke/host/recommend"
 	"bespoke/modules/abi"
@@ -302,9 +305,9 @@ func TestProfileCookies(t *testing.T) {
 	number, _ := rec.Catalogue().Number("lamp-white")
 	in.View(number, nil, profile.Memory{}.At(time.Now()))
 	now := uint32(time.Now().Unix()) + 2
-	good := in.encode(rec.Catalogue().Epoch(), now)
-	other := append([]byte(nil), in.encode(rec.Catalogue().Epoch()+1, now)...)
-	good = append([]byte(nil), in.encode(rec.Catalogue().Epoch(), now)...)
+	good := in.encode(rec.Catalogue().Epoch(), now, ownerTag{})
+	other := append([]byte(nil), in.encode(rec.Catalogue().Epoch()+1, now, ownerTag{})...)
+	good = append([]byte(nil), in.encode(rec.Catalogue().Epoch(), now, ownerTag{})...)
 	newer := append([]byte{inferredCookie + 1}, good[1:]...)
 	newerInside := append([]byte(nil), good...)
 	newerInside[inferredCookieHead] = 200
@@ -488,4 +491,92 @@ func TestFlood(t *testing.T) {
 		t.Errorf("the profile has %d characters", len(c))
 	}
 	shown(t, "flood", v.tells(t, "/"), "profile.purchases", "tray-black", "profile.engagement", "mail\t1")
+}
+
+// Who shares a browser with somebody whom the site knew does not get their profile;
+// what was done before it knew them goes with them.
+func TestProfileOfOneBrowser(t *testing.T) {
+	keys := []string{"profile.recent"}
+	origin := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if id, ok := strings.CutPrefix(req.URL.Path, "/login/"); ok {
+			w.Header().Set("Bespoke-Subject", id)
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, slots(keys))
+	})
+	file := filepath.Join(t.TempDir(), "teller.wasm")
+	if err := os.WriteFile(file, teller(keys, declareAll(keys)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, origin, withSubjects(), offering(house(t)), routes(`[{path: /**, `+everyProduct+`, policies: [{use: "file:`+file+`"}]}]`))
+	v := r.visitor(sanFrancisco)
+	recent := func(want string) {
+		t.Helper()
+		_, page := v.get("/")
+		if got := told(t, keys, page)["profile.recent"]; got != want {
+			t.Errorf("recent: %q, want %q", got, want)
+		}
+	}
+	v.get("/product/lamp-black")
+	v.login("jane")
+	recent("lamp-black")
+	v.get("/product/lamp-white")
+	recent("lamp-white\nlamp-black")
+	v.get("/login/-")
+	recent("absent")
+	v.login("john")
+	recent("absent")
+	v.get("/product/kettle-black")
+	v.login("jane")
+	recent("absent")
+}
+
+// Opening, updating and sealing a full profile, as a part of an exchange.
+func BenchmarkFollow(b *testing.B) {
+	r, rec := followed(b, everyProduct)
+	ctx := new(fasthttp.RequestCtx)
+	ctx.Request.Header.SetHost("shop.localhost")
+	x := &exchange{edge: r.edge, ctx: ctx, snap: r.edge.current.Load(), began: time.Now()}
+	if f := x.findTenant(); f != noFault {
+		b.Fatal(f)
+	}
+	x.decision = consent.Decide(consent.Signals{Choice: &consent.Choice{Granted: consent.All, At: x.began, Epoch: 1}, Now: x.began})
+	full := &inferred{session: 7}
+	for i := range uint32(80) {
+		full.View(i%20+1000, []uint32{2000 + i}, profile.Memory{}.At(x.began.Add(time.Duration(i-100)*time.Minute)))
+	}
+	token := r.edge.sealer.Seal(full.encode(rec.Catalogue().Epoch(), uint32(x.began.Unix()), ownerTag{}), x.binding(useInferred))
+	b.ReportAllocs()
+	for b.Loop() {
+		x.cookies.inferred = ownCookie{[]byte(token), 1}
+		x.item = "lamp-black"
+		ctx.Response.Header.Reset()
+		x.follow()
+		x.inferred.close()
+		x.inferred = nil
+	}
+	b.StopTimer()
+	if s := rec.Stats(); s.Events+1 == 0 || len(ctx.Response.Header.PeekCookie("bespoke-profile")) == 0 {
+		b.Errorf("nothing was kept: %+v", s)
+	}
+	b.ReportMetric(float64(len(token)), "chars")
+}
+
+// What a policy waits for when it asks for a band.
+func BenchmarkBand(b *testing.B) {
+	r, _ := followed(b, everyProduct)
+	ctx := new(fasthttp.RequestCtx)
+	ctx.Request.Header.SetHost("shop.localhost")
+	x := &exchange{edge: r.edge, ctx: ctx, snap: r.edge.current.Load(), began: time.Now()}
+	if f := x.findTenant(); f != noFault {
+		b.Fatal(f)
+	}
+	v := &view{x: x}
+	b.ReportAllocs()
+	for b.Loop() {
+		x.tell().band = ""
+		if value, ok := v.recommended("best-sellers?n=5"); !ok || len(value) < 100 {
+			b.Fatalf("%q", value)
+		}
+	}
 }
