@@ -1,6 +1,8 @@
 package builtin_test
 
 import (
+	"context"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -148,4 +150,53 @@ func TestDocuments(t *testing.T) {
 	if want := `{"e":[{"a":1.5,"c":"tea"}],"sums":[{"name":"tea","spent":"1.50","budget":"1.00","over":"0.50"}],"total":"1.50"}`; got != want {
 		t.Errorf("got %s", got)
 	}
+}
+
+// BenchmarkShelfRankGreet is what three policies cost on a page of 30 KB with a
+// list of 50 items and a shelf of 8: their runs, and the rewriting. "runs" is the
+// first alone, "page" all of it.
+func BenchmarkShelfRankGreet(b *testing.B) {
+	m := loaded(b)
+	var band strings.Builder
+	for i := range 8 {
+		n := strconv.Itoa(i)
+		band.WriteString("id=" + n + "\ttitle=Item number " + n + "\turl=/item/" + n + "\timage=/i/" + n + ".svg\tprice=12.90\tattr.colour=black\tattr.finish=matt\n")
+	}
+	known := map[string]map[string]string{
+		"shelf": keys("shelf", "config.slot", "#s", "config.band", "for-you", "recommend.for-you?n=8", band.String()),
+		"rank": keys("rank", "config.list", "#l", "config.attributes", "colour\nfinish", "profile.affinity.colour", "black\t3.5\nred\t2\nblue\t1",
+			"profile.affinity.finish", "matt\t2.25\nbrushed nickel\t1"),
+		"greet": keys("greet", "config.slot", "#hello", "preference.name", "Jane"),
+	}
+	visits := make([]*visit, 0, 3)
+	run := func() []*visit {
+		visits = visits[:0]
+		for name, values := range known {
+			manifest, _ := m.Manifest(name)
+			x := &visit{exchange{manifest: manifest, values: values}, false}
+			if err := m.Run(context.Background(), abi.OnResponse, x); err != nil || len(x.edits) == 0 {
+				b.Fatal(err, x.edits)
+			}
+			visits = append(visits, x)
+		}
+		return visits
+	}
+	b.Run("runs", func(b *testing.B) {
+		for b.Loop() {
+			run()
+		}
+	})
+	var body strings.Builder
+	body.WriteString("<!doctype html><title>Shop</title><p id=hello>Hello</p><ul id=s><li><a data-fill=\"title href=url\">x</a> {{price}}</li></ul>\n<ul id=l>\n")
+	for i := range 50 {
+		body.WriteString("<li data-colour=" + []string{"red", "black", "green"}[i%3] + " data-finish=matt><a href=/item/" + strconv.Itoa(i) + ">Item</a> <p>" + strings.Repeat("Some words about it. ", 26) + "</p></li>\n")
+	}
+	body.WriteString("</ul>")
+	text := body.String()
+	b.Run("page", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			page(b, text, rewrite.HTML, run()...)
+		}
+	})
 }
