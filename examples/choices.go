@@ -8,7 +8,7 @@ import (
 
 // siteFiles are the folders of the sites in which the visitor chooses.
 var siteFiles = map[string]embed.FS{
-	"mail": mailFiles, "letters": lettersFiles, "river": riverFiles, "builder": builderFiles, "cards": cardsFiles, "circle": circleFiles, "money": moneyFiles,
+	"mail": mailFiles, "letters": lettersFiles, "river": riverFiles, "builder": builderFiles, "cards": cardsFiles, "circle": circleFiles, "money": moneyFiles, "lessons": lessonsFiles,
 }
 
 // unlisted are the sites that the demo does not show: their pages are whole,
@@ -22,10 +22,11 @@ var unlisted = sync.OnceValue(func() []Site {
 		{"mail", "Pigeonhole, a webmail", "Items per page and signature as the visitor set them; an ad by interests only where they allow it.", mail},
 		{"letters", "Windfall, letters in your rhythm", "How often a list writes: as its subscriber set it, else as far as its letters are read; as a page, and as JSON for the mailer.", letters},
 		{"circle", "Round the Corner, a feed", "What neighbours say, in the order of what the visitor reads or as they chose; without what they muted or hid.", circle},
-		{"money", "Tally, a weekly money summary", "What a week cost, from the origin's entries, beside the budgets that the visitor set.", money},
+		{"money", "Tally, a weekly money summary", "What a week cost, from the origin's entries, beside the budgets that the visitor set.", tally},
 		{"river", "Driftline, a news river", "Eight papers in one list, as a page, RSS and Atom: only the sources that the visitor chose.", river},
 		{"builder", "Plinth, a site builder", "Theme, colour, lettering, heading, tagline and logo: from the visitor's own choice.", builder},
 		{"cards", "Paper Lantern, cards and gifts", "Cards, mugs and bags, as pages and as SVG, with the slogan, colour and lettering of the visitor.", cards},
+		{"lessons", "Stepstone, personal learning", "The next exercises by what a learner needs, and before that by what they chose.", lessons},
 	} {
 		out = append(out, Site{Name: s.name, Title: s.title, About: s.about, Origin: s.origin()})
 	}

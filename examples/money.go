@@ -25,9 +25,9 @@ type sum struct {
 	Amount float64
 }
 
-// money is the origin of a household's account: its entries week by week, added
+// tally is the origin of a household's account: its entries week by week, added
 // up by category. It knows no budgets: those are the visitor's.
-func money() http.Handler {
+func tally() http.Handler {
 	entries := catalogue(moneyFiles, "money/entries.jsonl")
 	var weeks []week
 	for _, g := range grouped(entries, "week") {
