@@ -19,6 +19,9 @@ type Site struct {
 	About  string       // one sentence: what it shows
 	Origin http.Handler // the site as it is without the edge; safe for concurrent use
 	Routes string       // YAML: the sequence that stands under "routes:" of the tenant, not indented
+
+	Tenant string            // YAML: further keys of the tenant, not indented, such as its catalogue
+	Files  map[string][]byte // what Tenant names, by the path from the folder of the configuration
 }
 
 //go:embed shared
@@ -33,13 +36,13 @@ var storesRoutes string
 // Sites returns every example, in the order in which the demo shows them.
 // Each call reads and compresses the files anew, so call it once, at start.
 func Sites() []Site {
-	return []Site{{
+	return append([]Site{{
 		Name:   "stores",
 		Title:  "Meridian, a chain of cafés",
 		About:  "Cafés around the world: the nearest first, with its distance, and a greeting by name.",
 		Origin: newStatic(folder("stores/site"), sharedFiles, "shared"),
 		Routes: storesRoutes,
-	}}
+	}}, shops()...)
 }
 
 // folder returns the embedded folder of that name as a file system of its own.

@@ -87,6 +87,9 @@ func content(n *html.Node) string {
 // links from "/"; it fails on a link that leads nowhere.
 func eachPage(t *testing.T, f func(t *testing.T, s Site, target, page string)) {
 	for _, s := range append(Sites(), unlisted()...) {
+		if isShop(s) {
+			continue // TestShopPages: they have hundreds of pages, of few templates
+		}
 		todo, seen := []string{"/"}, map[string]bool{"/": true}
 		for len(todo) > 0 {
 			target := todo[0]
@@ -229,8 +232,19 @@ func TestStylesAreSelfContained(t *testing.T) {
 
 // Text on its background has a contrast of at least 4.5 (WCAG 2.2, 1.4.3), in light and in dark.
 func TestContrast(t *testing.T) {
-	origin := Sites()[0].Origin
-	css := text(t, origin, "/shared/site.css") + text(t, origin, "/stores.css")
+	for _, s := range Sites() {
+		css := text(t, s.Origin, "/shared/site.css")
+		for name := range s.Origin.(*static).assets {
+			if strings.HasSuffix(name, ".css") && !strings.HasPrefix(name, "/shared/") {
+				css += text(t, s.Origin, name)
+			}
+		}
+		contrast(t, s.Name, css)
+	}
+}
+
+func contrast(t *testing.T, site, css string) {
+	t.Helper()
 	root := regexp.MustCompile(`(?s)(@media \(prefers-color-scheme: dark\) \{\s*)?:root \{(.*?)\}`)
 	hex := regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{3,6});`)
 	light, dark := map[string]string{}, map[string]string{}
@@ -243,7 +257,7 @@ func TestContrast(t *testing.T) {
 		}
 	}
 	if light["paper"] == dark["paper"] {
-		t.Fatal("light and dark are the same")
+		t.Fatalf("%s: light and dark are the same", site)
 	}
 	for scheme, color := range map[string]map[string]string{"light": light, "dark": dark} {
 		for _, pair := range []string{
@@ -253,7 +267,7 @@ func TestContrast(t *testing.T) {
 			a, b, _ := strings.Cut(pair, " ")
 			la, lb := luminance(t, color[a]), luminance(t, color[b])
 			if c := (max(la, lb) + .05) / (min(la, lb) + .05); c < 4.5 {
-				t.Errorf("%s: %s on %s has a contrast of %.2f", scheme, a, b, c)
+				t.Errorf("%s, %s: %s on %s has a contrast of %.2f", site, scheme, a, b, c)
 			}
 		}
 	}

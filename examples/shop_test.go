@@ -11,6 +11,12 @@ import (
 	"golang.org/x/net/html"
 )
 
+// isShop reports whether a site is one of shops.
+func isShop(s Site) bool {
+	_, err := shopFiles.ReadDir(s.Name)
+	return err == nil
+}
+
 // maxPage bounds every page of a shop, in bytes.
 const maxPage = 100 << 10
 

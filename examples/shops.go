@@ -1,6 +1,9 @@
 package examples
 
-import "embed"
+import (
+	"embed"
+	"strings"
+)
 
 //go:embed all:department all:decor all:outfitter all:office all:offers all:member
 var shopFiles embed.FS
@@ -16,7 +19,27 @@ func shops() []Site {
 		{Name: "member", Title: "Alderline, a card account", About: "What the member told it is remembered, and nothing is made of what they bought."},
 	}
 	for i := range sites {
-		sites[i].Origin = openShop(sites[i].Name, shopFiles)
+		s := &sites[i]
+		s.Origin = openShop(s.Name, shopFiles)
+		s.Routes = string(s.file("routes.yaml"))
+		s.Tenant = string(s.file("tenant.yaml"))
+		for _, name := range []string{"catalogue.jsonl", "fences.geojson"} {
+			if path := "sites/" + s.Name + "/" + name; strings.Contains(s.Tenant, path) {
+				if s.Files == nil {
+					s.Files = map[string][]byte{}
+				}
+				s.Files[path] = s.file(name)
+			}
+		}
 	}
 	return sites
+}
+
+// file reads one of the site's folder; nil if it has none of that name.
+func (s *Site) file(name string) []byte {
+	b, err := shopFiles.ReadFile(s.Name + "/" + name)
+	if err != nil {
+		return nil
+	}
+	return b
 }

@@ -150,9 +150,24 @@ func writeDemo(state, geoPath string, sites []examples.Site, o *origins) (file s
 		if i == 0 {
 			hosts += ", localhost, 127.0.0.1"
 		}
-		fmt.Fprintf(&y, "  - name: %s\n    hosts: [%s]\n    origin: http://%s\n    routes:\n", s.Name, hosts, o.addrs[i])
+		fmt.Fprintf(&y, "  - name: %s\n    hosts: [%s]\n    origin: http://%s\n", s.Name, hosts, o.addrs[i])
+		for line := range strings.Lines(s.Tenant) {
+			y.WriteString("    " + line)
+		}
+		y.WriteString("    routes:\n")
 		for line := range strings.Lines(s.Routes) {
 			y.WriteString("      " + line)
+		}
+	}
+	for _, s := range sites {
+		for name, body := range s.Files {
+			file := filepath.Join(state, filepath.FromSlash(name))
+			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+				return "", fmt.Errorf("make a folder for the site %s: %w", s.Name, err)
+			}
+			if err := os.WriteFile(file, body, 0o600); err != nil {
+				return "", fmt.Errorf("write %s of the site %s: %w", name, s.Name, err)
+			}
 		}
 	}
 	file = filepath.Join(state, "demo.yaml")
