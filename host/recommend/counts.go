@@ -59,11 +59,12 @@ const maxSupport = 16
 // A state is what is known of one item from sessions. One goroutine writes it, all
 // read: each field is one atomic word.
 type state struct {
-	views     decayed // half-life of best sellers
-	fresh     decayed // views, half-life of trending
-	purchases decayed // half-life of best sellers
-	seen      crowd   // visitors who viewed it
-	bought    crowd   // visitors who bought it
+	views     decayed       // half-life of best sellers
+	fresh     decayed       // views, half-life of trending
+	purchases decayed       // half-life of best sellers
+	seen      crowd         // visitors who viewed it
+	bought    crowd         // visitors who bought it
+	ever      atomic.Uint32 // how many sessions there were
 	sessions  atomic.Pointer[ring]
 	near      atomic.Pointer[neighbours] // seen in the same sessions
 	with      atomic.Pointer[neighbours] // bought in the same sessions
@@ -130,13 +131,10 @@ func (t *table) all(yield func(uint32, *state) bool) {
 	}
 }
 
-// A ring holds the newest sessions of an item, by their sequence number. A reader
-// that is overtaken by the writer reads newer sessions than it meant to: that does
-// no harm.
-type ring struct {
-	n    atomic.Uint32 // how many there ever were
-	slot []atomic.Uint32
-}
+// A ring holds the newest sessions of an item, by their sequence number: the one
+// that was its n-th is in slot n modulo their number. A reader that is overtaken by
+// the writer reads newer sessions than it meant to: that does no harm.
+type ring struct{ slot []atomic.Uint32 }
 
 // push adds a session to an item's ring, for the writer alone. The ring grows, up to
 // most slots, a power of two, only where it would lose a session that is still kept:
@@ -146,7 +144,7 @@ func (s *state) push(seq, oldest uint32, most int) {
 	if r == nil {
 		r = &ring{slot: make([]atomic.Uint32, 4)}
 	}
-	n := r.n.Load()
+	n := s.ever.Load()
 	if lost := r.slot[int(n)%len(r.slot)].Load(); lost > oldest && len(r.slot) < most {
 		g := &ring{slot: make([]atomic.Uint32, 2*len(r.slot))}
 		for i := 1; i <= min(int(n), len(r.slot)); i++ {
@@ -155,8 +153,8 @@ func (s *state) push(seq, oldest uint32, most int) {
 		r = g
 	}
 	r.slot[int(n)%len(r.slot)].Store(seq)
-	r.n.Store(n + 1)
 	s.sessions.Store(r)
+	s.ever.Store(n + 1)
 }
 
 // oldest is the sequence number after which sessions are kept, when seq is the newest.

@@ -48,7 +48,7 @@ type Weights struct {
 func DefaultWeights() Weights {
 	return Weights{
 		Sessions: 0.5, Pairs: 0.5, Own: 0.03,
-		K: 200, M: 500, Trail: 10, TrailDecay: 2, MatchDecay: 1.6, ItemDecay: 2, Before: 0.6, IDF: 1, LengthNorm: 0.25, SessionDays: 30,
+		K: 150, M: 500, Trail: 8, TrailDecay: 2, MatchDecay: 1.6, ItemDecay: 2, Before: 0.6, IDF: 1, LengthNorm: 0.25, SessionDays: 30,
 		PairTrail: 4, PairDecay: 0.8, Both: 0.5, OwnDecay: 3, OwnSeen: true,
 	}
 }
@@ -144,7 +144,7 @@ func (a *answer) neighbourhood(w *Weights, trail []uint32) {
 			continue
 		}
 		weight := s.decay(p, w.TrailDecay)
-		n := ring.n.Load()
+		n := st.ever.Load()
 		for i := uint32(1); i <= uint32(min(m, int(n), len(ring.slot))); i++ {
 			seq := ring.slot[int(n-i)%len(ring.slot)].Load()
 			s.match(seq, weight, uint8(p))
@@ -190,9 +190,7 @@ func (a *answer) weighRare(w *Weights) float32 {
 		e := &a.s.items.list[i]
 		if e.a > 0 && w.IDF > 0 {
 			if st := a.r.items.at(e.item); st != nil {
-				if ring := st.sessions.Load(); ring != nil {
-					e.a *= 1 + w.IDF*max(total-a.s.log(ring.n.Load()), 0)
-				}
+				e.a *= 1 + w.IDF*max(total-a.s.log(st.ever.Load()), 0)
 			}
 		}
 		sum += e.a

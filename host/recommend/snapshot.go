@@ -47,11 +47,7 @@ func (r *Recommender) encode(e *encoder) error {
 		}
 		e.uint64(s.seen.bits.Load())
 		e.uint64(s.bought.bits.Load())
-		ever := uint32(0)
-		if ring := s.sessions.Load(); ring != nil {
-			ever = ring.n.Load()
-		}
-		e.uint32(ever)
+		e.uint32(s.ever.Load())
 		encodeNeighbours(e, s.near.Load())
 		encodeNeighbours(e, s.with.Load())
 	}
@@ -203,23 +199,18 @@ func (a *aggregates) sessions(d *decoder, keep int) {
 
 // setEver moves a ring's entries to where they are if n sessions came through it.
 func (s *state) setEver(n uint32) {
-	old := s.sessions.Load()
-	if old == nil {
-		g := &ring{slot: make([]atomic.Uint32, 4)}
-		g.n.Store(n)
-		s.sessions.Store(g)
-		return
-	}
-	have := old.n.Load()
+	have := s.ever.Load()
 	if n <= have {
 		return
 	}
-	g := &ring{slot: make([]atomic.Uint32, len(old.slot))}
-	for i := uint32(1); i <= min(have, uint32(len(old.slot))); i++ {
-		g.slot[int(n-i)%len(g.slot)].Store(old.slot[int(have-i)%len(old.slot)].Load())
+	if old := s.sessions.Load(); old != nil {
+		g := &ring{slot: make([]atomic.Uint32, len(old.slot))}
+		for i := uint32(1); i <= min(have, uint32(len(old.slot))); i++ {
+			g.slot[int(n-i)%len(g.slot)].Store(old.slot[int(have-i)%len(old.slot)].Load())
+		}
+		s.sessions.Store(g)
 	}
-	g.n.Store(n)
-	s.sessions.Store(g)
+	s.ever.Store(n)
 }
 
 // restore reads the folder. Whatever is damaged is put aside and begins empty.

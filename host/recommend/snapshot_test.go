@@ -114,7 +114,7 @@ func TestRing(t *testing.T) {
 			continue
 		}
 		r := s.sessions.Load()
-		n := r.n.Load()
+		n := s.ever.Load()
 		var got, want []uint32
 		for i := uint32(1); i <= 5; i++ {
 			got = append(got, r.slot[int(n-i)%len(r.slot)].Load())
