@@ -129,11 +129,11 @@ func TestCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Manifests) != 2 || len(r.Imports) < 4 || r.Imports[0] != "bespoke_1.emit" || r.Bytes != len(builtin.Module()) ||
+	if len(r.Manifests) != 14 || len(r.Imports) < 4 || r.Imports[0] != "bespoke_1.emit" || r.Bytes != len(builtin.Module()) ||
 		len(r.Digest) != 64 || r.Functions == 0 || r.Metered <= r.CodeBytes || r.Pages == 0 {
 		t.Errorf("%+v", r)
 	}
-	if w := strings.Join(r.Warnings, "\n"); !strings.Contains(w, "it carries 2 policies") {
+	if w := strings.Join(r.Warnings, "\n"); !strings.Contains(w, "it carries 14 policies") {
 		t.Errorf("warnings %s", w)
 	}
 	// It has a table that it writes to, and no manifest.

@@ -27,7 +27,7 @@ func manifestCases(Config) []Case {
 		good("name alone", `{"name":"tck"}`),
 		good("all fields", field(`"about":"Tests.","reads":{"geo.country":"why"},"rights":["html"],"on":["request","response"],`+
 			`"with":{"a":{"type":"selector","required":true,"about":"b"},"c":{"type":"one-of","values":["d"]},"e":{"type":"text"},`+
-			`"f":{"type":"number"},"g":{"type":"integer"},"h":{"type":"boolean"},"i":{"type":"name"}}`)),
+			`"f":{"type":"number"},"g":{"type":"integer"},"h":{"type":"boolean"},"i":{"type":"name"},"j":{"type":"target"}}`)),
 		good("space around it", "\n "+plain+"\n"),
 		good("a list of one", "["+plain+"]"),
 		good("as long as allowed", edge),
