@@ -218,21 +218,23 @@ func TestCatalogueHostile(t *testing.T) {
 	}
 }
 
-// brokenOff sends half a catalogue, and goes.
+// brokenOff sends half a catalogue, and goes: before the edge began to read it as
+// one, and after.
 func (s *shop) brokenOff() {
-	for _, whole := range []int{20, 1 << 20, 20 << 20} {
+	half := `{"id":"only"}` + "\n"
+	for _, part := range []string{half, half + strings.Repeat("\n", 200_000)} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.admin, "http://"))
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: text/csv\r\nContent-Length: %d\r\n\r\nid\nonly\n", storesCatalogue, s.operator, whole)
+		fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/jsonl\r\nContent-Length: %d\r\n\r\n%s", storesCatalogue, s.operator, 2*len(part), part)
 		conn.(*net.TCPConn).CloseWrite()
 		text, err := io.ReadAll(conn)
 		if err != nil {
 			s.t.Error(err)
 		}
-		if bytes.Contains(text, []byte(" 200 ")) {
-			s.t.Errorf("8 bytes of %d: %s", whole, text)
+		if !bytes.HasPrefix(text, []byte("HTTP/1.1 400 ")) {
+			s.t.Errorf("half of %d bytes: %s", 2*len(part), text)
 		}
 		conn.Close()
 	}
