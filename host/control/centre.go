@@ -36,6 +36,9 @@ func (w *view) T(key string, pairs ...string) (string, error) { return w.texts.t
 func (w *view) Themes() []profile.Theme          { return profile.Themes() }
 func (w *view) Frequencies() []profile.Frequency { return profile.Frequencies() }
 
+// KeptForDevices reports whether the site keeps what was inferred, too.
+func (w *view) KeptForDevices() bool { return w.Devices != ThisDevice && w.Visit.inferred() != nil }
+
 // hiddenItem is an item that the visitor may see again.
 type hiddenItem struct {
 	Number uint32

@@ -39,7 +39,7 @@ var eventKinds = map[string]bool{"view": true, "click": true, "purchase": true, 
 // Bounds of what a request tells.
 const (
 	MaxEvents     = 32
-	maxEventItem     = 256 // bytes
+	maxEventItem  = 256 // bytes
 	maxQuery      = 256 // bytes
 	maxAttributes = 16
 	maxAttribute  = 100 // bytes of a name, and of a value

@@ -197,9 +197,7 @@ func (x *exchange) happened(e *event) {
 		var room [maxEventAttrs]uint32
 		values := append(attributes(room[:0], cat, e.lines), it.Values...)
 		in.learn(e.kind, it.Number, values, at)
-		if e.kind != "hide" {
-			in.seems(cat, values, e.kind, at)
-		}
+		in.seems(cat, values, e.kind, at)
 	} else if !kind.ofItem {
 		in.learn(e.kind, 0, nil, at)
 	}
@@ -224,6 +222,8 @@ func (in *inferred) learn(kind string, item uint32, values []uint32, at profile.
 		in.Search(values, at)
 	case "hide":
 		in.Forget(item)
+	case "mail-sent":
+		in.MailSent(at)
 	case "mail-open":
 		in.MailOpened(at)
 	case "mail-click":
@@ -234,6 +234,9 @@ func (in *inferred) learn(kind string, item uint32, values []uint32, at profile.
 // seems adds to the scores of the personas that the values name.
 func (in *inferred) seems(cat *recommend.Catalogue, values []uint32, kind string, at profile.Moment) {
 	weight := map[string]float64{"view": profile.WeightView, "click": profile.WeightClick, "purchase": profile.WeightPurchase, "search": profile.WeightSearch}[kind]
+	if weight == 0 {
+		return
+	}
 	for _, v := range values {
 		if name, value, ok := cat.Attribute(v); ok && name == personaAttribute {
 			_ = in.Persona(value, weight, at) // a value that names no persona is one of no persona

@@ -71,11 +71,18 @@ func (x *exchange) inferredFor(p abi.Purpose) *inferred {
 	return x.inferred
 }
 
-// openInferred opens the cookie. What cannot be read, is there twice, or was gathered
-// under another choice than the one that stands, is as if nothing were known.
+// openInferred finds what is known: what the browser brought, and of a subject what
+// is kept for all of their devices.
 func (x *exchange) openInferred() {
 	in := inferreds.Get().(*inferred)
 	x.inferred = in
+	x.openBrought(in)
+	x.joinStored(in)
+}
+
+// openBrought opens the cookie. What cannot be read, is there twice, or was gathered
+// under another choice than the one that stands, is as if nothing were known.
+func (x *exchange) openBrought(in *inferred) {
 	c := &x.cookies.inferred
 	if c.n != 1 {
 		return
@@ -183,7 +190,9 @@ func (x *exchange) keepInferred(h *fasthttp.ResponseHeader) {
 		return
 	}
 	in.changed = false
-	x.setCookie(h, useInferred, in.encode(x.tenant.epoch(), max(uint32(x.began.Unix()), x.standsSince()), x.owner()))
+	written := max(uint32(x.began.Unix()), x.standsSince())
+	x.keepForSubject(in, written)
+	x.setCookie(h, useInferred, in.encode(x.tenant.epoch(), written, x.owner()))
 	keepPrivate(h)
 }
 
@@ -201,7 +210,9 @@ func (x *exchange) choseInferred(h *fasthttp.ResponseHeader, a *control.Answer) 
 			in.session = 0
 		}
 		in.changed = false
-		x.setCookie(h, useInferred, in.encode(x.tenant.epoch(), max(uint32(x.began.Unix()), uint32(a.Choice.At.Unix())), x.owner()))
+		written := max(uint32(x.began.Unix()), uint32(a.Choice.At.Unix()))
+		x.keepForSubject(in, written)
+		x.setCookie(h, useInferred, in.encode(x.tenant.epoch(), written, x.owner()))
 	case x.cookies.inferred.n > 0:
 		x.setCookie(h, useInferred, nil)
 	}

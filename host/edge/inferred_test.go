@@ -528,7 +528,7 @@ func TestProfileOfOneBrowser(t *testing.T) {
 	recent("absent")
 	v.get("/product/kettle-black")
 	v.login("jane")
-	recent("absent")
+	recent("lamp-white\nlamp-black") // from the store
 }
 
 // Opening, updating and sealing a full profile, as a part of an exchange.

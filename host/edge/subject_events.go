@@ -16,7 +16,7 @@ import (
 var countedKinds = map[string]recommend.Kind{"view": recommend.View, "click": recommend.Click, "purchase": recommend.Purchase}
 
 // SubjectEvents takes what the tenant's server says that a subject did. It enters
-// aggregates only if the subject chose to allow that; nobody is asked in a mail, so
+// aggregates, and the subject's profile, only if the subject chose to allow that; nobody is asked in a mail, so
 // that no default of a place counts. It returns how many events are of items that
 // the catalogue does not have, whatever was allowed.
 func (e *Edge) SubjectEvents(tenant, name string, events []control.SubjectEvent) (unknown int, err error) {
@@ -53,6 +53,10 @@ func (e *Edge) SubjectEvents(tenant, name string, events []control.SubjectEvent)
 		} else if granted.Has(abi.Measure) {
 			t.recommender.Event(recommend.Event{Kind: kind, Item: n, Session: session, Visitor: session, Time: ev.Time})
 		}
+	}
+	if granted.Has(abi.Personalize) {
+		choice, _ := e.subjects.choice(key)
+		e.learnOfSubject(t, key, choice, events)
 	}
 	return unknown, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"bespoke/host/consent"
 	"bespoke/host/state"
+	"bespoke/modules/abi"
 )
 
 // Subjects keep the choices of visitors whom a tenant's origin names, so that
@@ -45,6 +46,8 @@ type Subjects struct {
 	mu      sync.Mutex // owns waiting
 	waiting map[state.Key]waiting
 	waits   atomic.Int64 // len(waiting), for a look without the lock
+
+	profiles subjectProfiles
 }
 
 // A waiting choice is one that the store has not taken yet.
@@ -121,6 +124,7 @@ func NewSubjects(c SubjectsConfig) (*Subjects, error) {
 		dir: c.Dir, opt: state.Options{Key: c.Key, MaxBytes: choicesBytes, Log: c.Log}, log: c.Log, namer: namer, retry: c.Retry,
 		tried: make(chan struct{}), wake: make(chan struct{}, 1), waiting: map[state.Key]waiting{},
 	}
+	s.profiles.changes = map[state.Key][]byte{}
 	s.life, s.end = context.WithCancel(context.Background())
 	if _, err := os.Stat(c.Dir); !errors.Is(err, fs.ErrNotExist) {
 		s.start()
@@ -134,6 +138,9 @@ func (s *Subjects) Close() error {
 	s.end()
 	s.work.Wait()
 	if st := s.store.Load(); st != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), keepTime)
+		defer cancel()
+		s.flushProfiles(ctx, true)
 		return st.Close()
 	}
 	return nil
@@ -155,6 +162,9 @@ func (s *Subjects) start() {
 // run opens the store and has it take what waits, until Close.
 func (s *Subjects) run() {
 	said := ""
+	tick := time.NewTicker(profileEvery)
+	defer tick.Stop()
+	all := false // profiles that changed, too, and not those alone that are to be erased
 	for first := true; ; first = false {
 		err := s.open()
 		if first {
@@ -162,7 +172,9 @@ func (s *Subjects) run() {
 		}
 		if err == nil {
 			err = s.flush()
+			s.flushProfiles(s.life, all)
 		}
+		all = false
 		switch {
 		case s.life.Err() != nil:
 			return
@@ -186,6 +198,8 @@ func (s *Subjects) run() {
 			return
 		case <-wake:
 		case <-again:
+		case <-tick.C:
+			all = true
 		}
 	}
 }
@@ -199,6 +213,7 @@ func (s *Subjects) open() error {
 		return err
 	}
 	s.store.Store(st)
+	s.profiles.view.Store(st.View(profilesBucket))
 	s.view.Store(st.View(choicesBucket))
 	return nil
 }
@@ -257,6 +272,9 @@ func (s *Subjects) put(ctx context.Context, key state.Key, w waiting) error {
 		if err = st.Delete(ctx, choicesBucket, key); err == nil {
 			err = st.Update(ctx, choicesBucket, key, add)
 		}
+	}
+	if !w.choice.Granted.Has(abi.Personalize) {
+		s.dropProfile(key)
 	}
 	return err
 }
