@@ -199,7 +199,7 @@ func TestSDKsAreAlike(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		for p, edits := range map[abi.Phase]int{abi.OnRequest: 4, abi.OnResponse: 20} {
+		for p, edits := range map[abi.Phase]int{abi.OnRequest: 4, abi.OnResponse: 23} {
 			got := run(t, m, p, values)
 			if l == scaffold.Go {
 				want[p] = got

@@ -345,6 +345,18 @@ static inline int bsp_keep(bsp_list l) {
 	return bsp_emit_list(15, &l, bsp_concat(first, within), near);
 }
 
+/* bsp_fill repeats the pattern in the list, once for each item: items are lines
+ * of name=value, with an empty line between two items. */
+static inline int bsp_fill(bsp_str list, bsp_str items) { return bsp_emit(16, list, items, BSP_NONE); }
+
+/* bsp_why is the reason for the edits that follow, for the visitor: at most 200 bytes. */
+static inline int bsp_why(bsp_str reason) { return bsp_emit(49, BSP_NONE, reason, BSP_NONE); }
+
+/* bsp_event tells what the visitor did, for their profile: view, purchase, search,
+ * click, hide, mail-open or mail-click; the id of the item or what was searched
+ * for; and attributes, lines of name=value. */
+static inline int bsp_event(bsp_str kind, bsp_str item, bsp_str attributes) { return bsp_emit(48, kind, item, attributes); }
+
 /* Of the headers of the response, in both phases. */
 static inline int bsp_set_header(bsp_str name, bsp_str value) { return bsp_emit(32, name, value, BSP_NONE); }
 static inline int bsp_add_header(bsp_str name, bsp_str value) { return bsp_emit(33, name, value, BSP_NONE); }

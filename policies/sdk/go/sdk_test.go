@@ -102,8 +102,7 @@ func TestSDK(t *testing.T) {
 		"config.policy": "p", "config.greeting": "hé", "request.query.q": "tea", "request.header.accept-language": "de",
 		"preference.name": "Jane", "request.method": "GET", "request.path": "/shops", "geo.country": "DE", "geo.city": "Berlin",
 		"geo.lat": "52.52", "geo.lon": "13.405", "consent.localize": "granted", "consent.personalize": "denied",
-		"page.body": strings.Repeat("x", 5000), "profile.affinity.colour": "black\t3\nred\t0.5",
-		"recommend.for-you?n=3": "id=1\nid=2\ttitle=a=b\t=x\n\nid=3\tattr.c=red\nid=4", "recommend.deals": "id=1\tattr.t=coffee, Tea\nid=2\ttitle=tea",
+		"page.body": strings.Repeat("x", 5000),
 	}
 	for _, c := range []struct {
 		phase abi.Phase
@@ -138,16 +137,8 @@ func TestSDK(t *testing.T) {
 			{Op: abi.OpKeep, Target: "#g", A: "first=3\nwithin=12.5\nat=52.52,13.405\nlat=data-lat\nlon=data-lon"},
 			{Op: abi.OpKeep, Target: "#h", A: "first=3", B: "items=li"},
 			{Op: abi.OpWhy, A: "because"},
-			{Op: abi.OpWhy, A: strings.Repeat("é", 98) + "…"},
-			{Op: abi.OpEvent, Target: "view", A: "7", B: "colour=red id=8\nsize=L\n"},
-			{Op: abi.OpFill, Target: "#band", A: "id=2\ntitle=a=b\n\nid=3\nattr.c=red\n"},
-			{Op: abi.OpFill, Target: "#none"},
-			{Op: abi.OpOrder, Target: "#j", A: "weight.data-c=black:3|red:0.5\nweight.data-s=L:1\nby=affinity", B: "items=li"},
-			{Op: abi.OpOrder, Target: "#l", A: "by=attr\nas=date\nfrom=pubDate"},
-			{Op: abi.OpKeep, Target: "#m", A: "attr=brand\nin=A|B"},
-			{Op: abi.OpKeep, Target: "#m", A: "attr=price\nmin=1"},
-			{Op: abi.OpKeep, Target: "#n", A: "from=source@url\nnot=x"},
-			{Op: abi.OpKeep, Target: "#o", A: "attr=price\nmax=9.5"},
+			{Op: abi.OpEvent, Target: "view", A: "7", B: "colour=red\nsize=L"},
+			{Op: abi.OpFill, Target: "#band", A: "id=2\ntitle=a=b"},
 		}, []string{"refused: edit refused: bad target"}},
 	} {
 		x := &exchange{values: values}
@@ -163,5 +154,30 @@ func TestSDK(t *testing.T) {
 		if !slices.Equal(x.log, c.log) {
 			t.Errorf("%v: log %q, want %q", c.phase, x.log, c.log)
 		}
+	}
+}
+
+// TestBands runs what is for bands, lists of what is liked, and filters.
+func TestBands(t *testing.T) {
+	m := load(t, "bands")
+	x := &exchange{values: map[string]string{"profile.affinity.colour": "black\t3\nred\t0.5",
+		"recommend.for-you?n=3": "id=1\nid=2\ttitle=a=b\t=x\n\nid=3\tattr.c=red\nid=4", "recommend.deals": "id=1\tattr.t=coffee, Tea\nid=2\ttitle=tea"}}
+	if err := m.Run(t.Context(), abi.OnResponse, x); err != nil {
+		t.Fatal(err)
+	}
+	want := []abi.Edit{
+		{Op: abi.OpWhy, A: strings.Repeat("é", 98) + "…"},
+		{Op: abi.OpEvent, Target: "view", A: "7", B: "colour=red id=8\nsize=L\n"},
+		{Op: abi.OpFill, Target: "#band", A: "id=2\ntitle=a=b\n\nid=3\nattr.c=red\n"},
+		{Op: abi.OpFill, Target: "#none"},
+		{Op: abi.OpOrder, Target: "#j", A: "weight.data-c=black:3|red:0.5\nweight.data-s=L:1\nby=affinity", B: "items=li"},
+		{Op: abi.OpOrder, Target: "#l", A: "by=attr\nas=date\nfrom=pubDate"},
+		{Op: abi.OpKeep, Target: "#m", A: "attr=brand\nin=A|B"},
+		{Op: abi.OpKeep, Target: "#m", A: "attr=price\nmin=1"},
+		{Op: abi.OpKeep, Target: "#n", A: "from=source@url\nnot=x"},
+		{Op: abi.OpKeep, Target: "#o", A: "attr=price\nmax=9.5"},
+	}
+	if !slices.Equal(x.edits, want) || len(x.log) != 0 {
+		t.Errorf("got  %q\nwant %q\nlog %q", x.edits, want, x.log)
 	}
 }

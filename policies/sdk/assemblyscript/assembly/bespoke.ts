@@ -301,6 +301,15 @@ export namespace page {
   export function order(list: string, by: Rule): i32 { return by.emit(14, list); }
   /** Leaves only some of the children of a list: first, within. */
   export function keep(list: string, which: Rule): i32 { return which.emit(15, list); }
+  /** Repeats the pattern in the list, once for each item: items are lines of
+   * name=value, with an empty line between two items. */
+  export function fill(list: string, items: string): i32 { return emit(16, list, items, ""); }
+  /** The reason for the edits that follow, for the visitor: at most 200 bytes. */
+  export function why(reason: string): i32 { return emit(49, "", reason, ""); }
+  /** Tells what the visitor did, for their profile: view, purchase, search, click,
+   * hide, mail-open or mail-click; the id of the item or what was searched for; and
+   * attributes, lines of name=value. */
+  export function event(kind: string, item: string, attributes: string): i32 { return emit(48, kind, item, attributes); }
   export function setHeader(name: string, value: string): i32 { return emit(32, name, value, ""); }
   export function addHeader(name: string, value: string): i32 { return emit(33, name, value, ""); }
   export function removeHeader(name: string): i32 { return emit(34, name, "", ""); }

@@ -63,4 +63,7 @@ function lists(): void {
   page.keep("#g", first(3).within(12.5, here));
   page.keep("#h", first(3).within(12.5, nowhere).coordinates("lat", "lon").show(".km").items("li"));
   page.keep("#i", within(12.5, nowhere));
+  check("why", page.why("because"));
+  check("event", page.event("view", "7", "colour=red\nsize=L"));
+  check("fill", page.fill("#band", "id=2\ntitle=a=b"));
 }

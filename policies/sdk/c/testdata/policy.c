@@ -55,6 +55,9 @@ static void lists(void) {
 	bsp_keep((bsp_list){.list = BSP("#h"), .first = 3, .within = 12.5, .from = &nowhere, .lat = BSP("lat"), .lon = BSP("lon"),
 	                    .show = BSP(".km"), .items = BSP("li")});
 	bsp_keep((bsp_list){.list = BSP("#i"), .within = 12.5, .from = &nowhere});
+	check(BSP("why"), bsp_why(BSP("because")));
+	check(BSP("event"), bsp_event(BSP("view"), BSP("7"), BSP("colour=red\nsize=L")));
+	check(BSP("fill"), bsp_fill(BSP("#band"), BSP("id=2\ntitle=a=b")));
 }
 
 BSP_ON_RESPONSE {
