@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"io"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -18,9 +19,9 @@ var catalogues = map[string]int{
 func TestCatalogues(t *testing.T) {
 	slug := regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 	for name, least := range catalogues {
-		site, _, _ := strings.Cut(name, "/")
-		items := catalogue(siteFiles[site], name)
-		ids, origin := map[string]bool{}, originOf(t, site)
+		c, origin := siteOf(t, name)
+		items := catalogue(c.files, name)
+		ids := map[string]bool{}
 		for _, it := range items {
 			if !slug.MatchString(it.ID) || ids[it.ID] {
 				t.Errorf("%s: the id %q is odd, or there twice", name, it.ID)
@@ -46,7 +47,7 @@ func TestCatalogues(t *testing.T) {
 }
 
 func TestFilesAreSmallAndRead(t *testing.T) {
-	for _, s := range unlisted() {
+	for _, s := range choices() {
 		for name, a := range s.Origin.(*static).assets {
 			if len(a.plain) > 100<<10 {
 				t.Errorf("%s%s has %d bytes, want at most 100 KiB", s.Name, name, len(a.plain))
@@ -76,7 +77,7 @@ func TestContrastOfEach(t *testing.T) {
 	shared := text(t, Sites()[0].Origin, "/shared/site.css")
 	root := regexp.MustCompile(`(?s)(@media \(prefers-color-scheme: dark\) \{\s*)?:root \{(.*?)\}`)
 	hex := regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{3,6});`)
-	for _, s := range unlisted() {
+	for _, s := range choices() {
 		light, dark := map[string]string{}, map[string]string{}
 		for _, css := range []string{shared, text(t, s.Origin, "/"+s.Name+".css")} {
 			for _, b := range root.FindAllStringSubmatch(css, -1) {
@@ -103,13 +104,19 @@ func TestContrastOfEach(t *testing.T) {
 	}
 }
 
-func originOf(t *testing.T, name string) *static {
+// siteOf returns the site that a file belongs to.
+func siteOf(t *testing.T, file string) (choosing, http.Handler) {
 	t.Helper()
-	for _, s := range unlisted() {
-		if s.Name == name {
-			return s.Origin.(*static)
+	name, _, _ := strings.Cut(file, "/")
+	for _, c := range choosings() {
+		if c.name == name {
+			for _, s := range choices() {
+				if s.Name == name {
+					return c, s.Origin
+				}
+			}
 		}
 	}
 	t.Fatalf("no site %s", name)
-	return nil
+	return choosing{}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"html/template"
 	"net/http"
+	"strconv"
 )
 
 //go:embed circle
@@ -48,11 +49,14 @@ func circle() http.Handler {
 		Kind   string `json:"kind"`
 		By     string `json:"by"`
 		Posted string `json:"posted"`
+		Thanks int    `json:"thanks"`
 		Text   string `json:"text"`
 	}
 	var entries []entry
 	for _, p := range posts[:60] {
-		entries = append(entries, entry{p.ID, p.At("topic"), p.At("kind"), p.At("by"), p.At("posted"), p.Title})
+		thanks, err := strconv.Atoi(p.At("thanks"))
+		must(p.ID, err)
+		entries = append(entries, entry{p.ID, p.At("topic"), p.At("kind"), p.At("by"), p.At("posted"), thanks, p.Title})
 	}
 	b, err := json.MarshalIndent(map[string]any{"feed": "Round the Corner", "posts": entries}, "", " ")
 	must("feed.json", err)

@@ -10,6 +10,7 @@ import (
 	"embed"
 	"io/fs"
 	"net/http"
+	"slices"
 )
 
 // A Site is one example: a tenant of the demo.
@@ -36,13 +37,13 @@ var storesRoutes string
 // Sites returns every example, in the order in which the demo shows them.
 // Each call reads and compresses the files anew, so call it once, at start.
 func Sites() []Site {
-	return append([]Site{{
+	return slices.Concat([]Site{{
 		Name:   "stores",
 		Title:  "Meridian, a chain of cafés",
 		About:  "Cafés around the world: the nearest first, with its distance, and a greeting by name.",
 		Origin: newStatic(folder("stores/site"), sharedFiles, "shared"),
 		Routes: storesRoutes,
-	}}, shops()...)
+	}}, shops(), choices())
 }
 
 // folder returns the embedded folder of that name as a file system of its own.

@@ -86,7 +86,7 @@ func content(n *html.Node) string {
 // eachPage runs f on every HTML page of every example, found by following
 // links from "/"; it fails on a link that leads nowhere.
 func eachPage(t *testing.T, f func(t *testing.T, s Site, target, page string)) {
-	for _, s := range append(Sites(), unlisted()...) {
+	for _, s := range Sites() {
 		if isShop(s) {
 			continue // TestShopPages: they have hundreds of pages, of few templates
 		}
@@ -221,7 +221,7 @@ func TestLinksResolve(t *testing.T) {
 }
 
 func TestStylesAreSelfContained(t *testing.T) {
-	for _, s := range append(Sites(), unlisted()...) {
+	for _, s := range Sites() {
 		for name := range s.Origin.(*static).assets {
 			if css := text(t, s.Origin, name); strings.HasSuffix(name, ".css") && regexp.MustCompile(`@import|url\(|//\w`).MatchString(css) {
 				t.Errorf("%s %s refers to something outside itself", s.Name, name)

@@ -3,6 +3,7 @@ package examples
 import (
 	"embed"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"math"
 	"net/http"
@@ -71,18 +72,17 @@ func weekJSON(w week) []byte {
 		Amount   float64 `json:"amount"`
 	}
 	type line struct {
-		Name  string  `json:"name"`
-		Spent float64 `json:"spent"`
+		Name  string `json:"name"`
+		Spent string `json:"spent"`
 	}
-	cents := func(v float64) float64 { return math.Round(v*100) / 100 }
 	out := struct {
 		Week    string  `json:"week"`
 		Total   float64 `json:"total"`
 		Summary []line  `json:"summary"`
 		Entries []entry `json:"entries"`
-	}{Week: w.Number, Total: cents(w.Total)}
+	}{Week: w.Number, Total: math.Round(w.Total*100) / 100}
 	for _, s := range w.Sums {
-		out.Summary = append(out.Summary, line{s.Name, cents(s.Amount)})
+		out.Summary = append(out.Summary, line{s.Name, fmt.Sprintf("%.2f", s.Amount)})
 	}
 	for _, e := range w.Entries {
 		out.Entries = append(out.Entries, entry{e.At("date"), e.Title, e.At("category"), e.Price})

@@ -91,6 +91,9 @@ func (p *Privacy) act(r Request, v Visit, form url.Values) Answer {
 		a.Preferences = &prefs
 		if choice == nil {
 			a.Location = centre("preferences", back)
+			if path := localPath(last(form, "return")); path != "" {
+				a.Location = path // from a form of the site's own, back to its page
+			}
 		}
 	} else if choice == nil {
 		return plain(400, "The form holds neither a choice (action=allow-all, refuse-all or save) nor a preference. Nothing was changed.")
@@ -225,7 +228,36 @@ var preferenceFields = [...]string{"name", "theme", "page-size", "sort", "filter
 
 // preferring reports whether a form holds preferences.
 func preferring(form url.Values) bool {
-	return slices.ContainsFunc(preferenceFields[:], func(name string) bool { _, ok := form[name]; return ok })
+	for name := range form {
+		if slices.Contains(preferenceFields[:], name) || name == "mute" || name == "unmute" || strings.HasPrefix(name, fieldFilter) {
+			return true
+		}
+	}
+	return false
+}
+
+// fieldFilter begins the name of a field that sets one filter, so that a site's
+// own form can, which knows nothing of the others. Several values, as of boxes
+// that are ticked, become one with commas; an empty one takes the filter away.
+const fieldFilter = "filter."
+
+// oneByOne puts what a form sets one at a time into p: filter.NAME, mute and
+// unmute, which name topics. The rest of both lists stays.
+func oneByOne(form url.Values, p *profile.Preferences) {
+	for field, values := range form {
+		name, ok := strings.CutPrefix(field, fieldFilter)
+		if !ok {
+			continue
+		}
+		p.Filters = slices.DeleteFunc(p.Filters, func(f profile.Filter) bool { return strings.TrimSpace(f.Name) == name })
+		values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return strings.TrimSpace(v) == "" })
+		if len(values) > 0 {
+			p.Filters = append(p.Filters, profile.Filter{Name: name, Value: strings.Join(values, ",")})
+		}
+	}
+	p.Muted = slices.DeleteFunc(append(p.Muted, form["mute"]...), func(s string) bool {
+		return strings.TrimSpace(s) == "" || slices.Contains(form["unmute"], strings.TrimSpace(s))
+	})
 }
 
 // declared puts a form's preferences into p; what it does not name stays. It
@@ -257,7 +289,7 @@ func declared(form url.Values, f *fields, p *profile.Preferences) (bad string) {
 	if len(p.Muted) > 2*profile.MaxMuted {
 		return "muted"
 	}
-	p.Muted = slices.DeleteFunc(p.Muted, func(s string) bool { return strings.TrimSpace(s) == "" })
+	oneByOne(form, p)
 	if p.Place, ok = placeOf(f, &old); !ok {
 		return "place"
 	}

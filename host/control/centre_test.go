@@ -239,6 +239,11 @@ func TestForms(t *testing.T) {
 		{"name=Jane", PathPrivacy + "?saved=preferences", -1, `{"name":"Jane","place":{"mode":"exact","lat":1,"lon":2}}`},
 		{"name=Jane&action=refuse-all", PathPrivacy + "?saved=choice", 0, `{"name":"Jane"}`},
 		{"place-mode=automatic", PathPrivacy + "?saved=preferences", -1, "empty"},
+		{"action=prefer&name=Jane&return=%2Fa%3Fb%3Dc", "/a?b=c", -1, `{"name":"Jane","place":{"mode":"exact","lat":1,"lon":2}}`},
+		{"action=prefer&name=Jane&return=%2F%2Fevil.example", PathPrivacy + "?saved=preferences", -1, `{"name":"Jane","place":{"mode":"exact","lat":1,"lon":2}}`},
+		{"place-mode=automatic&filters=a%3A+1%0Ab%3A+2&filter.b=3&filter.c=x&filter.c=&filter.c=y&filter.a=", PathPrivacy + "?saved=preferences", -1, `{"filters":{"b":"3","c":"x,y"}}`},
+		{"place-mode=automatic&muted=x%0Ay&mute=z&mute=&unmute=x", PathPrivacy + "?saved=preferences", -1, `{"muted":["y","z"]}`},
+		{"filter.a=1", PathPrivacy + "?saved=preferences", -1, `{"filters":{"a":"1"},"place":{"mode":"exact","lat":1,"lon":2}}`},
 	}
 	for _, tt := range tests {
 		v := visit(consent.Signals{Choice: located})
