@@ -42,6 +42,8 @@ type Config struct {
 // the front keeps, so that one browser can be each of them.
 var visitors = [...]string{"this browser", "visitor 1", "visitor 2", "visitor 3"}
 
+var purposes = [...]string{"localize", "locate", "personalize", "advertise", "measure"}
+
 // maxPage bounds a page into which the bar is put. A longer one goes out without.
 const maxPage = 4 << 20
 
@@ -230,6 +232,7 @@ type bar struct {
 	Port     string
 	Back     string
 	Granted  []string
+	All      bool
 	Chosen   bool
 }
 
@@ -238,11 +241,12 @@ func (f *Front) bar(r *http.Request) bar {
 	_, port, _ := net.SplitHostPort(r.Host)
 	b := bar{now: n, Visitors: visitors[:], Places: f.config.Places, Port: port, Back: r.URL.RequestURI()}
 	b.Granted, b.Chosen = f.granted(r)
+	b.All = len(b.Granted) == len(purposes)
 	return b
 }
 
 // granted asks the edge what the visitor of a request has granted.
-func (f *Front) granted(r *http.Request) (purposes []string, chosen bool) {
+func (f *Front) granted(r *http.Request) (granted []string, chosen bool) {
 	ask, err := http.NewRequestWithContext(context.WithoutCancel(r.Context()), http.MethodGet, "http://"+f.config.Edge+"/_bespoke/api/choice", nil)
 	if err != nil {
 		return nil, false
@@ -263,12 +267,12 @@ func (f *Front) granted(r *http.Request) (purposes []string, chosen bool) {
 	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&answer); err != nil {
 		return nil, false
 	}
-	for _, p := range []string{"localize", "locate", "personalize", "advertise", "measure"} {
+	for _, p := range purposes {
 		if answer.Purposes[p].Granted {
-			purposes = append(purposes, p)
+			granted = append(granted, p)
 		}
 	}
-	return purposes, answer.ChosenAt != nil
+	return granted, answer.ChosenAt != nil
 }
 
 func (f *Front) start(w http.ResponseWriter, port string) {
