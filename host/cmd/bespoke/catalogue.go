@@ -35,7 +35,7 @@ func catalogueLoadCommand() *cobra.Command {
 		Use:   "load FILE",
 		Short: "Put a file in place of a tenant's catalogue",
 		Long: `Put a file in place of a tenant's catalogue: JSON Lines (an object a line), or
-CSV with a header row; docs/tenant.md has the fields. The file is checked here
+CSV with a header row; docs/recommend.md has the fields. The file is checked here
 first. What is wrong in it is printed with its line, and then nothing is sent.
 The edge takes all of it, or nothing; pages see the new one at once.` + adminHelp,
 		Example: `  bespoke catalogue load --check items.jsonl
