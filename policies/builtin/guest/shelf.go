@@ -64,10 +64,9 @@ func room(hidden, muted string) int {
 	return min(n, 24)
 }
 
-// aboutItem reports whether a band is of what goes with one item.
-func aboutItem(band string) bool {
-	return band == "bought-together" || band == "similar" || band == "next"
-}
+// aboutItem reports whether a band is of what goes with one item. So is next, but
+// without one it is of what goes with the item that was looked at last.
+func aboutItem(band string) bool { return band == "bought-together" || band == "similar" }
 
 func parameters(item string, n int) string {
 	if item == "" {
