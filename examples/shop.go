@@ -36,7 +36,7 @@ type shop struct {
 	Nav      []navLink
 	Groups   []group           // its departments
 	Facets   []facet           // by which lists can be narrowed
-	Personas []group           // whom a part of the front page is for; Line is their department
+	Personas []persona         // for whom a part of the front page is
 	Kinds    map[string]string // kind of item, which is also its picture: what is said of such things
 
 	Items  []item
@@ -51,6 +51,10 @@ type shop struct {
 type navLink struct{ Href, Label string }
 
 type group struct{ ID, Name, Line string }
+
+// A persona is somebody whom things are for: their department, and the kind of
+// thing that says it best.
+type persona struct{ ID, Name, Department, Kind string }
 
 // A facet is an attribute of items that visitors may choose a value of.
 type facet struct {
@@ -213,6 +217,7 @@ func (s *shop) funcs() template.FuncMap {
 		"money":    money,
 		"total":    total,
 		"deals":    func(items []item) []item { return only(items, func(it item) bool { return it.Was > it.Price }) },
+		"each":     each,
 		"spread":   spread,
 		"from":     func(items []item, at int) []item { return items[min(at, len(items)):] },
 		"partners": s.partners,
@@ -254,6 +259,17 @@ func total(items []item) (sum float64) {
 		sum += it.Price
 	}
 	return sum
+}
+
+// each takes one item for each value of an attribute, in that order: of the first
+// value the first, of the second the second, so that they are not all alike.
+func each(items []item, name string, values ...string) (out []item) {
+	for i, v := range values {
+		if some := only(items, func(it item) bool { return it.Has(name, v) }); len(some) > 0 {
+			out = append(out, some[i%len(some)])
+		}
+	}
+	return out
 }
 
 // kin gives n others of an item's kind, from the one that follows it on.

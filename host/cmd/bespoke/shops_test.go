@@ -69,6 +69,24 @@ func (g *guest) ask(method, path string, form url.Values) string {
 	return string(b)
 }
 
+// hide tells the edge that the visitor does not want to see an item again.
+func (g *guest) hide(item string) {
+	g.t.Helper()
+	r, err := http.NewRequest("POST", "http://127.0.0.1:"+g.port+"/_bespoke/api/events", strings.NewReader(`{"kind":"hide","item":"`+item+`"}`))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	r.Host = g.site + ".localhost:" + g.port
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Origin", "http://"+r.Host)
+	r.Header.Set("X-Forwarded-For", g.from)
+	res, err := g.Do(r)
+	if err != nil || res.StatusCode != http.StatusNoContent {
+		g.t.Fatalf("hiding %s: %v, %v", item, res, err)
+	}
+	res.Body.Close()
+}
+
 func (g *guest) page(path string) *html.Node {
 	g.t.Helper()
 	doc, err := html.Parse(strings.NewReader(g.ask("GET", path, nil)))
@@ -126,6 +144,7 @@ func same(t *testing.T, what string, got, want []string) {
 // Privacy Control, and one whose own choice is against what was inferred.
 func TestShops(t *testing.T) {
 	port := demo(t)
+	t.Run("stores", func(t *testing.T) { corrected(t, port) })
 	t.Run("department", func(t *testing.T) { department(t, port) })
 	t.Run("decor", func(t *testing.T) { decor(t, port) })
 	t.Run("outfitter", func(t *testing.T) { outfitter(t, port) })
@@ -147,6 +166,20 @@ func others(t *testing.T, port, site, path, selector string, want []string) {
 	}
 }
 
+// corrected is a visitor of the cafés who says where they are, against what the
+// address says, and allows nothing.
+func corrected(t *testing.T, port string) {
+	g := visit(t, port, "stores", fromSanFrancisco)
+	first := func() string {
+		return cascadia.Query(g.page("/"), cascadia.MustCompile("#results > li:first-child .city")).FirstChild.Data
+	}
+	same(t, "from San Francisco", []string{first()}, []string{"San Francisco"})
+	g.say("action", "refuse-all")
+	same(t, "refused", []string{first()}, []string{"Lisbon"})
+	g.say("place-mode", "chosen", "place", "35.68, 139.69")
+	same(t, "corrected", []string{first()}, []string{"Tokyo"})
+}
+
 func department(t *testing.T, port string) {
 	g := visit(t, port, "department", fromBerlin)
 	sent := values(g.page("/"), "#recent > li", "data-bespoke-item")
@@ -157,6 +190,8 @@ func department(t *testing.T, port string) {
 	slices.Reverse(seen)
 	doc := g.page("/")
 	same(t, "recently viewed", values(doc, "#recent > li.picked", "data-bespoke-item"), seen)
+	g.hide(seen[1])
+	same(t, "one of them hidden", values(g.page("/"), "#recent > li.picked", "data-bespoke-item"), slices.Delete(seen, 1, 2))
 	if n := len(values(doc, "#for-you > li.picked, #deals > li.picked", "data-bespoke-item")); n < 12 {
 		t.Errorf("%d picked and reduced", n)
 	}
