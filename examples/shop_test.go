@@ -167,3 +167,22 @@ func TestShopLists(t *testing.T) {
 		}
 	}
 }
+
+// The card account keeps its promise by what its configuration has not: payments
+// are no items, there is nothing to learn from them, and no policy that would.
+func TestMemberLearnsNothing(t *testing.T) {
+	for _, s := range shops() {
+		if s.Name != "member" {
+			continue
+		}
+		used := regexp.MustCompile(`use: (\S+)`).FindAllStringSubmatch(s.Routes, -1)
+		for _, u := range used {
+			if u[1] != "greet" && u[1] != "prefer" && u[1] != "nearby" {
+				t.Errorf("its routes use %s", u[1])
+			}
+		}
+		if len(used) == 0 || strings.Contains(s.Routes, "items:") || s.Tenant != "" || s.Files != nil {
+			t.Errorf("%d policies, tenant %q, routes\n%s", len(used), s.Tenant, s.Routes)
+		}
+	}
+}
