@@ -113,6 +113,9 @@ func (rs *Recommenders) open(tenant string, c config.Catalogue) (*learner, error
 func (l *learner) follow(name string) error {
 	l.mu.Lock()
 	l.path = name
+	if name == "" {
+		l.file = fileMark{} // uploads may follow: the file would be another one than they are
+	}
 	before := l.file
 	l.mu.Unlock()
 	if name == "" {

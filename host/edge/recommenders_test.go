@@ -98,6 +98,33 @@ type breaking struct{}
 
 func (breaking) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
+// What was learned is there after an end, and open sessions count by then.
+func TestRecommendersSave(t *testing.T) {
+	dir := t.TempDir()
+	site := siteOf(withCatalogue("a", ""))
+	site.Tenants[0].Catalogue.Support = 1
+	for round, want := range []int{0, 1} {
+		rs, err := OpenRecommenders(dir, site, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, _ := rs.Catalogue("a"); f.Bands["best-sellers"] != want || f.Support != 1 || f.Damaged != 0 {
+			t.Errorf("round %d: %+v", round, f)
+		}
+		if round == 0 {
+			if _, err := rs.LoadCatalogue("a", strings.NewReader("id\nx\ny\n")); err != nil {
+				t.Fatal(err)
+			}
+			rec := rs.of(&site.Tenants[0])
+			x, _ := rec.Catalogue().Number("x")
+			rec.Event(recommend.Event{Kind: recommend.Purchase, Item: x, Session: 7})
+		}
+		if err := rs.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A catalogue that is a file is read at the start, and when it changed.
 func TestCatalogueFile(t *testing.T) {
 	dir := t.TempDir()
@@ -129,6 +156,16 @@ func TestCatalogueFile(t *testing.T) {
 	write("id\na\nb\n")
 	if _, err := rs.Prepare(site); err != nil || rs.of(&site.Tenants[0]).Catalogue().Len() != 2 {
 		t.Errorf("a file that changed was not read again: %v", err)
+	}
+	// To uploads, and back to the same file.
+	if _, err := rs.Prepare(siteOf(withCatalogue("a", ""))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rs.LoadCatalogue("a", strings.NewReader("id\nx\n")); err != nil {
+		t.Errorf("an upload where there was a file: %v", err)
+	}
+	if _, err := rs.Prepare(site); err != nil || rs.of(&site.Tenants[0]).Catalogue().Len() != 2 {
+		t.Errorf("the file is not what holds again: %v", err)
 	}
 	write("id\na\na\nc\n")
 	if _, err := rs.Prepare(site); err == nil || rs.of(&site.Tenants[0]).Catalogue().Len() != 2 {
