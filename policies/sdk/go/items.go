@@ -12,6 +12,9 @@ type Band string
 // between two items.
 type Blocks string
 
+// maxPairs is how many pairs fill takes of an item.
+const maxPairs = 64
+
 // Blocks returns the first items of the band, at most that many, without those whose id is in
 // hidden, and without those of which some value is in muted; both are lines, as
 // the preferences of these names are. It also says how many there are.
@@ -29,11 +32,12 @@ func (b Band) Blocks(most int, hidden, muted string) (blocks Blocks, n int) {
 			arena = append(arena, '\n')
 		}
 		start := len(arena)
-		for item != "" {
+		for left := maxPairs; item != "" && left > 0; {
 			var pair string
 			pair, item, _ = strings.Cut(item, "\t")
 			if name, _, ok := strings.Cut(pair, "="); ok && plain(name) {
 				arena = append(append(arena, pair...), '\n')
+				left--
 			}
 		}
 		if len(arena) == start { // nothing to show

@@ -95,7 +95,7 @@ const MaxWhy = 200
 func (notes) Why(reason string) error {
 	if len(reason) > MaxWhy {
 		end := MaxWhy - len("…")
-		for reason[end]&0xc0 == 0x80 { // within a character
+		for end > 0 && reason[end]&0xc0 == 0x80 { // within a character
 			end--
 		}
 		reason = join(reason[:end], "…")

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -160,13 +161,19 @@ func TestSDK(t *testing.T) {
 // TestBands runs what is for bands, lists of what is liked, and filters.
 func TestBands(t *testing.T) {
 	m := load(t, "bands")
+	wide := "id=1"
+	for i := range 70 {
+		wide += "\ta" + strconv.Itoa(i) + "=x"
+	}
 	x := &exchange{values: map[string]string{"profile.affinity.colour": "black\t3\nred\t0.5",
-		"recommend.for-you?n=3": "id=1\nid=2\ttitle=a=b\t=x\n\nid=3\tattr.c=red\nid=4", "recommend.deals": "id=1\tattr.t=coffee, Tea\nid=2\ttitle=tea"}}
+		"recommend.for-you?n=3": "id=1\nid=2\ttitle=a=b\t=x\n\nid=3\tattr.c=red\nid=4", "recommend.deals": "id=1\tattr.t=coffee, Tea\nid=2\ttitle=tea", "recommend.trending": wide}}
 	if err := m.Run(t.Context(), abi.OnResponse, x); err != nil {
 		t.Fatal(err)
 	}
 	want := []abi.Edit{
 		{Op: abi.OpWhy, A: strings.Repeat("é", 98) + "…"},
+		{Op: abi.OpWhy, A: "…"},
+		{Op: abi.OpFill, Target: "#wide", A: "a62=x\n"},
 		{Op: abi.OpEvent, Target: "view", A: "7", B: "colour=red id=8\nsize=L\n"},
 		{Op: abi.OpFill, Target: "#band", A: "id=2\ntitle=a=b\n\nid=3\nattr.c=red\n"},
 		{Op: abi.OpFill, Target: "#none"},

@@ -14,6 +14,9 @@ func init() { bespoke.OnResponse(run) }
 
 func run(v bespoke.Visitor, page *bespoke.Page) {
 	page.Why(strings.Repeat("é", 150))
+	page.Why(strings.Repeat("\x80", 250))
+	wide, _ := v.Recommend("trending", "").Blocks(5, "", "")
+	page.Fill("#wide", wide[strings.LastIndex(string(wide), "a62"):])
 	page.Event("view", "7", bespoke.Join(bespoke.Line("colour", "red\nid=8"), bespoke.Line("size", "L")))
 	items, n := v.Recommend("for-you", "n=3").Blocks(2, "1", "")
 	page.Fill("#band", items)
