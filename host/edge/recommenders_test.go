@@ -14,6 +14,7 @@ import (
 	"bespoke/host/config"
 	"bespoke/host/control"
 	"bespoke/host/recommend"
+	"bespoke/modules/abi"
 )
 
 func siteOf(tenants ...config.Tenant) *config.Config { return &config.Config{Tenants: tenants} }
@@ -121,6 +122,28 @@ func TestRecommendersSave(t *testing.T) {
 		}
 		if err := rs.Close(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// Visitors are told that what they do may be counted where there is a catalogue.
+func TestCatalogueMeasures(t *testing.T) {
+	for _, catalogue := range []string{"", ", catalogue: {}"} {
+		site, err := config.Parse("x.yaml", []byte("tenants: [{name: a, hosts: [a.example], origin: 'http://127.0.0.1:1'"+catalogue+"}]"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs, err := OpenRecommenders(t.TempDir(), site, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rs.Close()
+		s, err := newSnapshot(site, nil, nil, rs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.tenant([]byte("a.example")).used.Has(abi.Measure); got != (catalogue != "") {
+			t.Errorf("with %q: %v", catalogue, got)
 		}
 	}
 }

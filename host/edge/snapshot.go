@@ -97,6 +97,9 @@ func newSnapshot(site *config.Config, modules *Modules, db *geo.DB, learned *Rec
 		if t.brand, err = brandOf(&c.Consent.Brand); err != nil {
 			return nil, fmt.Errorf("tenant %s, brand: %w", c.Name, err)
 		}
+		if t.recommender != nil {
+			t.used = t.used.With(abi.Measure) // of what the tenant's server tells of subjects, if nothing else
+		}
 		for _, r := range c.Routes {
 			compiled, err := newRoute(r, modules)
 			if err != nil {
