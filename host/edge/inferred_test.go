@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/http"
 	"os"
@@ -146,14 +147,16 @@ func TestFollow(t *testing.T) {
 	shown(t, "three black things", v.tells(t, "/"),
 		"profile.affinity.colour", "black\t3\nwhite\t1", "profile.recent", "lamp-black\ntray-black\nkettle-black\nkettle-white",
 		"profile.interests", "black\t3\nkettle\t2\nlamp\t1\nwhite\t1\ntray\t1")
-	if got := v.tells(t, "/"); !strings.HasPrefix(got["recommend.recently-viewed"], lampLine+"\nid=tray-black\t") {
-		t.Errorf("recently viewed: %q", got["recommend.recently-viewed"])
+	got := v.tells(t, "/")
+	if s := got["recommend.recently-viewed"]; !strings.HasPrefix(s, lampLine+"\nid=tray-black\t") || strings.Count(s, "\n") != 3 {
+		t.Errorf("recently viewed, and nothing else: %q", s)
 	}
+	shown(t, "nobody went on from there", got, "recommend.next?item=lamp-black", "absent")
 
 	// They hide one, and it is gone everywhere, also from what is everybody's.
 	shown(t, "deals", v.tells(t, "/"), "recommend.deals", lampLine+"\n"+rest(v.tells(t, "/")["recommend.deals"]))
 	v.sendEvent(t, `{"kind":"hide","item":"lamp-black"}`)
-	got := v.tells(t, "/")
+	got = v.tells(t, "/")
 	shown(t, "hidden", got, "preference.hidden", "lamp-black", "profile.recent", "tray-black\nkettle-black\nkettle-white")
 	for k, s := range got {
 		if k != "preference.hidden" && strings.Contains(s, "lamp-black") {
@@ -300,7 +303,7 @@ func TestProfileCookies(t *testing.T) {
 	seal := func(u use, plain []byte) string {
 		return r.edge.sealer.Seal(plain, profile.Binding{Use: string(u), Tenant: "shop", Host: "shop.localhost"})
 	}
-	choice := r.sealed(r.allows(abi.Personalize), nil)
+	choice := r.sealed(r.allows(abi.Personalize, abi.Measure), nil)
 	in := &inferred{}
 	number, _ := rec.Catalogue().Number("lamp-white")
 	in.View(number, nil, profile.Memory{}.At(time.Now()))
@@ -339,11 +342,46 @@ func TestProfileCookies(t *testing.T) {
 				want = "lamp-white"
 			}
 			shown(t, name, told(t, followKeys, page), "profile.recent", want)
+			before := rec.Stats().Events
 			resp, _ := r.visitor(berlin).get("/product/lamp-black", "Cookie", choice+"; "+tt.cookies)
+			if counted := rec.Stats().Events > before; counted != tt.written {
+				t.Errorf("the event counts: %v", counted)
+			}
 			if written := strings.Contains(fmt.Sprint(resp.Header["Set-Cookie"]), "bespoke-profile="); written != tt.written {
 				t.Errorf("the event wrote a profile: %v", written)
 			}
 		})
+	}
+}
+
+// What was hidden is honoured as it was written, and for nobody else's numbers.
+func TestHiddenCookies(t *testing.T) {
+	r, rec := followed(t, "")
+	seal := func(epoch uint32, plain ...byte) string {
+		b := binary.BigEndian.AppendUint32([]byte{hiddenCookie}, epoch)
+		return "bespoke-hidden=" + r.edge.sealer.Seal(append(b, plain...), profile.Binding{Use: string(useHidden), Tenant: "shop", Host: "shop.localhost"})
+	}
+	number, _ := rec.Catalogue().Number("lamp-white")
+	var h profile.Hidden
+	if err := h.Hide(number); err != nil {
+		t.Fatal(err)
+	}
+	epoch, items := rec.Catalogue().Epoch(), h.AppendEncode(nil)
+	good := seal(epoch, items...)
+	for name, tt := range map[string]struct{ cookies, want string }{
+		"good":            {good, "lamp-white"},
+		"other numbers":   {seal(epoch+1, items...), "absent"},
+		"cut":             {good[:len(good)-4], "absent"},
+		"doubled":         {good + "; " + good, "absent"},
+		"empty":           {seal(epoch), "absent"},
+		"a later version": {seal(epoch, append([]byte{200}, items[1:]...)...), "absent"},
+	} {
+		_, page := r.visitor(berlin).get("/", "Cookie", tt.cookies)
+		shown(t, name, told(t, followKeys, page), "preference.hidden", tt.want)
+		resp, _ := r.visitor(berlin).do("PATCH", "/_bespoke/api/hidden", strings.NewReader(`{"hide":["lamp-black"]}`), "Cookie", tt.cookies, "Content-Type", "application/json")
+		if newer := name == "a later version"; (resp.StatusCode == 409) != newer || (len(resp.Header["Set-Cookie"]) == 0) != newer {
+			t.Errorf("%s: to hide another: %d %q", name, resp.StatusCode, resp.Header["Set-Cookie"])
+		}
 	}
 }
 
@@ -359,13 +397,12 @@ func TestCookiesFit(t *testing.T) {
 func TestViews(t *testing.T) {
 	page := func(body string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			switch req.URL.Path {
-			case "/product/missing", "/gone":
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			switch req.URL.RawQuery {
+			case "gone":
 				w.WriteHeader(404)
-			case "/product/data":
+			case "data":
 				w.Header().Set("Content-Type", "application/json")
-			default:
-				w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			}
 			fmt.Fprint(w, body)
 		})
@@ -380,8 +417,8 @@ func TestViews(t *testing.T) {
 		"the query":             {`items: "/p?id={item}"`, "", "GET", "/p?id=R+%26+D", nil, "R & D"},
 		"unknown":               {everyProduct, "", "GET", "/product/nothing", nil, ""},
 		"no items":              {"", "", "GET", "/product/lamp-black", nil, ""},
-		"a failure":             {everyProduct, "", "GET", "/product/missing", nil, ""},
-		"no page":               {everyProduct, "", "GET", "/product/data", nil, ""},
+		"a failure":             {everyProduct, "", "GET", "/product/lamp-black?gone", nil, ""},
+		"no page":               {everyProduct, "", "GET", "/product/lamp-black?data", nil, ""},
 		"a form":                {everyProduct, "", "POST", "/product/lamp-black", nil, ""},
 		"a header":              {everyProduct, "", "HEAD", "/product/lamp-black", nil, ""},
 		"by a script":           {everyProduct, "", "GET", "/product/lamp-black", []string{"Sec-Fetch-Dest", "empty"}, ""},
@@ -395,7 +432,7 @@ func TestViews(t *testing.T) {
 		"the page, not asked":   {everyProduct, "<p data-bespoke-item='lamp-black'>", "GET", "/x", nil, ""},
 		"the path first":        {`items: {path: "/product/{item}", page: true}`, "<p data-bespoke-item='lamp-black'>", "GET", "/product/lamp-white", nil, "lamp-white"},
 		"then the page":         {`items: {path: "/product/{item}", page: true}`, "<p data-bespoke-item='lamp-black'>", "GET", "/x", nil, "lamp-black"},
-		"the page, a failure":   {"items: {page: true}", "<p data-bespoke-item='lamp-black'>", "GET", "/gone", nil, ""},
+		"the page, a failure":   {"items: {page: true}", "<p data-bespoke-item='lamp-black'>", "GET", "/x?gone", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // each waits for its edge to end
