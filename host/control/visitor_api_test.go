@@ -110,11 +110,15 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("PUT", PathAPI+"choice", `{"localize":true}`)
 	f.Add("PATCH", PathAPI+"preferences", `{"filters":{"a":"b"},"place":{"mode":"chosen","name":"x"}}`)
 	f.Add("PUT", PathAPI+"place", `{"mode":"exact","lat":1e400}`)
+	f.Add("POST", PathAPI+"events", `[{"kind":"hide","item":"lamp-7"},{"kind":"search","q":"x","attributes":{"a":"b"}}]`)
+	f.Add("PATCH", PathAPI+"hidden", `{"hide":["lamp-7"],"show":["lamp-2"]}`)
+	f.Add("POST", PathPrivacy, "action=show-item&number=2")
 	f.Fuzz(func(t *testing.T, method, path, body string) {
 		v := visit(consent.Signals{})
+		v.Catalogue, v.Hidden = shelf{}, hidingItems(t, 2)
 		for _, contentType := range []string{"application/json", "application/x-www-form-urlencoded"} {
 			a := p.Answer(Request{Method: method, Path: path, Query: body, ContentType: contentType, Body: []byte(body)}, v)
-			if a.Status >= 500 || a.Status >= 400 && (a.Preferences != nil || a.EraseAll) {
+			if a.Status >= 500 || a.Status >= 400 && (a.Preferences != nil || a.EraseAll || a.Hidden != nil || a.Events != nil) {
 				t.Errorf("%d %s", a.Status, a.Body)
 			}
 			if a.Preferences != nil {
