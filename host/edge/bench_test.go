@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -53,6 +54,9 @@ func playRole(name string) {
 	}
 	fmt.Println(addr)
 	if dir := os.Getenv("BESPOKE_BENCH_PROFILE"); dir != "" {
+		if as := os.Getenv("BESPOKE_BENCH_NAME"); as != "" { // of two of a role
+			name = as
+		}
 		f, err := os.Create(filepath.Join(dir, name+".prof"))
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -79,7 +83,7 @@ func serveOn(handler fasthttp.RequestHandler) (net.Addr, error) {
 }
 
 func serveOrigin() (net.Addr, error) {
-	page, stores := []byte(benchPage()), []byte(benchJSON())
+	page, stores, shelves := []byte(benchPage()), []byte(benchJSON()), []byte(benchShelves())
 	return serveOn(func(ctx *fasthttp.RequestCtx) {
 		ctx.Response.Header.Set("Cache-Control", "public, max-age=60")
 		ctx.Response.Header.Set("Etag", `"v1"`)
@@ -89,6 +93,10 @@ func serveOrigin() (net.Addr, error) {
 			return
 		}
 		ctx.SetContentType("text/html; charset=utf-8")
+		if string(ctx.Path()) == "/follow" {
+			ctx.SetBody(shelves)
+			return
+		}
 		ctx.SetBody(page)
 	})
 }
@@ -121,7 +129,11 @@ func serveEdge() (net.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := New(Config{Site: site, Modules: modules, Geo: db, Sealer: sealer})
+	learners, err := OpenRecommenders(filepath.Join(dir, "recommend"), site, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	e, err := New(Config{Site: site, Modules: modules, Geo: db, Sealer: sealer, Recommenders: learners})
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +250,7 @@ var browserHeader = map[string]string{
 
 // benchSite writes the configuration of a site, with the demo's places, and
 // returns its folder.
-func benchSite(b *testing.B, origin, routes string) string {
+func benchSite(b *testing.B, origin, routes string, more ...string) string {
 	b.Helper()
 	dir := b.TempDir()
 	var db bytes.Buffer
@@ -253,8 +265,8 @@ tenants:
     hosts: [shop.localhost]
     origin: http://%s
     routes: %s
-`, cache(), origin, routes)
-	for name, text := range map[string]string{"bespoke.yaml": yaml, "places.mmdb": db.String()} {
+%s`, cache(), origin, routes, strings.Join(more, ""))
+	for name, text := range map[string]string{"bespoke.yaml": yaml, "places.mmdb": db.String(), "items.jsonl": benchCatalogue()} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			b.Fatal(err)
 		}

@@ -3,8 +3,11 @@ package edge
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,10 +49,23 @@ func BenchmarkWhole(b *testing.B) {
 	origin := start(b, pinned("0", os.Args[0]), "origin")
 	bare := start(b, pinned("1", os.Args[0]), "bare", "BESPOKE_BENCH_ORIGIN="+origin.addr)
 	edge := start(b, pinned("1", os.Args[0]), "edge", "BESPOKE_BENCH_DIR="+benchSite(b, origin.addr, wholeRoutes(b, rows)))
+	learns := start(b, pinned("1", os.Args[0]), "edge", "BESPOKE_BENCH_DIR="+benchSite(b, origin.addr, followRoutes, "    catalogue: {file: items.jsonl, support: 1}\n"), "BESPOKE_BENCH_NAME=follow")
 	header := wholeHeader(b)
+	followed := maps.Clone(header)
+	followed["Cookie"] = followCookies(b, learns.addr)
+	send := func(r wholeRow) float64 {
+		if r.name == "follow" {
+			return learns.wrk(b, "/follow", followed)
+		}
+		return edge.wrk(b, "/"+r.name, header)
+	}
 	for _, r := range rows {
-		r.verify(b, edge.addr, header)
-		edge.wrk(b, "/"+r.name, header) // warm up
+		if r.name == "follow" {
+			r.verify(b, learns.addr, followed)
+		} else {
+			r.verify(b, edge.addr, header)
+		}
+		send(r) // warm up
 	}
 	bare.wrk(b, "/plain", header)
 	rounds := 8
@@ -68,7 +84,7 @@ func BenchmarkWhole(b *testing.B) {
 		for range rounds {
 			plain = min(plain, bare.wrk(b, "/plain", header))
 			for i, r := range rows {
-				took[i] = min(took[i], edge.wrk(b, "/"+r.name, header))
+				took[i] = min(took[i], send(r))
 			}
 		}
 		fmt.Printf("\nCPU milliseconds per 1,000 requests; multiples of the bare proxy's %.1f\n", plain)
@@ -82,7 +98,7 @@ func BenchmarkWhole(b *testing.B) {
 }
 
 // A wholeRow is one kind of exchange: path /NAME, with the policy in
-// testdata/policies/NAME if there is one.
+// testdata/policies/NAME if there is one. follow has followRoutes.
 type wholeRow struct {
 	name string
 	goal float64
@@ -96,6 +112,79 @@ var wholeRows = []wholeRow{
 	{"greet", 1.6, []string{"<p id=greeting>Welcome back, Jane: stores near San Francisco</p>", "Store 49<"}, " km</span>"},
 	{"near", 1.9, []string{"<p id=greeting>Welcome back, Jane: stores near San Francisco</p>", " km</span>", "Store 1<"}, "Store 49<"},
 	{"json", 2.2, []string{`"id":"s0"`, `"id":"s9"`}, `"id":"s10"`},
+	{"follow", 2, []string{"<p id=greeting>Welcome back, Jane</p>", "<ul id=results>\n" + `<li class="card" data-colour="black"`, "<ul id=shelf><li>Thing 22 "}, "{{title}}"},
+}
+
+// followRoutes are three built-in policies on one page, for a visitor of whom
+// the edge knows what they looked at.
+const followRoutes = `
+      - path: /item/*
+        items: /item/{item}
+      - path: /**
+        policies:
+          - use: shelf
+            with: {slot: "#shelf", band: recently-viewed}
+          - use: rank
+            with: {list: "#results", attributes: [colour]}
+          - use: greet
+            with: {slot: "#greeting", text: "Welcome back, {name}"}
+`
+
+// followCookies are those of a visitor who allowed everything, gave a name, and
+// looked at eight black things.
+func followCookies(b *testing.B, addr string) string {
+	b.Helper()
+	jar, _ := cookiejar.New(nil)
+	client := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	ask := func(method, path, body string) {
+		req, err := http.NewRequest(method, "http://"+addr+path, strings.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		req.Host = "shop.localhost"
+		for k, v := range browserHeader {
+			req.Header.Set(k, v)
+		}
+		if body != "" {
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		resp, err := client.Do(req)
+		if err != nil || resp.StatusCode >= 400 {
+			b.Fatalf("%s %s: %v %v", method, path, resp, err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	ask("POST", "/_bespoke/privacy", "action=allow-all")
+	ask("POST", "/_bespoke/privacy", "action=prefer&name=Jane")
+	for i := range 8 {
+		ask("GET", fmt.Sprintf("/item/t%d", 1+3*i), "")
+	}
+	ask("GET", "/follow", "") // and have been told why
+	at := &url.URL{Scheme: "http", Host: "shop.localhost", Path: "/"}
+	var all []string
+	for _, c := range jar.Cookies(at) {
+		all = append(all, c.Name+"="+c.Value)
+	}
+	return strings.Join(all, "; ")
+}
+
+// benchCatalogue is a catalogue of 20,000 things in three colours.
+func benchCatalogue() string {
+	var b strings.Builder
+	for i := range 20000 {
+		fmt.Fprintf(&b, `{"id":"t%d","title":"Thing %d","url":"/item/t%d","price":12.90,"attributes":{"colour":"%s"}}`+"\n", i, i, i, [...]string{"red", "black", "green"}[i%3])
+	}
+	return b.String()
+}
+
+// benchShelves is benchPage with a shelf, and colours in the list.
+func benchShelves() string {
+	page, n := strings.Replace(benchPage(), "<ul id=results>", "<ul id=shelf><li>{{title}} <a href={{url}}>{{price}}</a></li></ul><ul id=results>", 1), 0
+	return regexp.MustCompile(`<li class="card"`).ReplaceAllStringFunc(page, func(li string) string {
+		n++
+		return li + ` data-colour="` + [...]string{"red", "black", "green"}[n%3] + `"`
+	})
 }
 
 // wholeRoutes compiles the policies and returns the routes that use them.
@@ -103,7 +192,7 @@ func wholeRoutes(b *testing.B, rows []wholeRow) string {
 	b.Helper()
 	var routes strings.Builder
 	for _, r := range rows {
-		if r.name != "plain" {
+		if r.name != "plain" && r.name != "follow" {
 			fmt.Fprintf(&routes, "\n      - path: /%s\n        policies: [{use: %q}]", r.name, "file:"+compilePolicy(b, r.name))
 		}
 	}
