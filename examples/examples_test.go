@@ -403,11 +403,14 @@ func TestRoutesOfStores(t *testing.T) {
 	if err := yaml.UnmarshalWithOptions([]byte(site.Routes), &routes, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}
-	if len(routes) != 1 || routes[0].Path != "/**" || len(routes[0].Policies) != 2 {
+	if len(routes) != 1 || routes[0].Path != "/**" || len(routes[0].Policies) != 3 {
 		t.Fatalf("routes are %+v", routes)
 	}
 	doc := parse(t, text(t, site.Origin, "/"))
 	nearby, greet := routes[0].Policies[0], routes[0].Policies[1]
+	if own := routes[0].Policies[2]; own.Use != "opening@active" || own.With != nil {
+		t.Errorf("the site's own policy is %+v", own)
+	}
 	lists := find(doc, nearby.With["list"])
 	if nearby.Use != "nearby" || len(lists) != 1 {
 		t.Fatalf("%s aims at %d lists", nearby.Use, len(lists))

@@ -19,10 +19,11 @@ import (
 	"bespoke/examples"
 	"bespoke/examples/front"
 	"bespoke/geo/demodb"
+	"bespoke/host/control"
 )
 
 func demoCommand() *cobra.Command {
-	var listen, state, geoPath, level string
+	var listen, admin, state, geoPath, level string
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Serve the example sites on this machine",
@@ -30,7 +31,7 @@ func demoCommand() *cobra.Command {
 what to try. It needs no configuration, no network and no database: places are
 made up for the addresses that belong to nobody (RFC 5737, RFC 3849), and
 X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
-		Example: "  bespoke demo\n  bespoke demo --listen 127.0.0.1:9000 --state ./demo-state",
+		Example: "  bespoke demo\n  bespoke demo --listen 127.0.0.1:9000 --state ./demo-state\n  bespoke demo --admin 127.0.0.1:9090",
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := logger(cmd.ErrOrStderr(), level)
@@ -48,6 +49,9 @@ X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
 			if _, _, err := net.SplitHostPort(listen); err != nil {
 				return usageError{fmt.Errorf("--listen %q: want host:port, such as 127.0.0.1:8080", listen)}
 			}
+			if _, _, err := net.SplitHostPort(admin); admin != "" && err != nil {
+				return usageError{fmt.Errorf("--admin %q: want host:port, such as 127.0.0.1:9090", admin)}
+			}
 			ln, err := net.Listen("tcp", listen)
 			if err != nil {
 				return fmt.Errorf("the demo cannot be reached at %s; another --listen may be free: %w", listen, err)
@@ -59,17 +63,29 @@ X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
 				return err
 			}
 			defer origins.stop()
-			file, err := writeDemo(state, geoPath, sites, origins)
+			file, err := writeDemo(state, geoPath, admin, sites, origins)
 			if err != nil {
 				return err
+			}
+			var token string
+			if admin != "" {
+				var revoke func()
+				if token, revoke, err = demoToken(state, sites[0].Name); err != nil {
+					return err
+				}
+				defer revoke()
 			}
 			return serve(cmd.Context(), file, log, func(p *process) {
 				origins.open(ln, newFront(p.listener.Addr(), sites, geoPath))
 				introduce(cmd.OutOrStdout(), ln.Addr(), sites)
+				if p.admin != nil {
+					introduceAdmin(cmd.OutOrStdout(), p.admin.Addr(), token, sites[0].Name)
+				}
 			})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "`ADDR` (host:port) to serve on")
+	cmd.Flags().StringVar(&admin, "admin", "", "`ADDR` (host:port) for the admin API, to upload policies to (default: none)")
 	cmd.Flags().StringVar(&state, "state", "", "folder `DIR` for keys and compiled policies (default: a temporary one, removed at the end)")
 	cmd.Flags().StringVar(&geoPath, "geo", "", "geo database `PATH` to use in place of the made-up one, as 'make geodata' fetches it")
 	cmd.Flags().StringVar(&level, "log", "warn", "least severe `LEVEL` to log: debug, info, warn, error")
@@ -128,7 +144,7 @@ func (o *origins) stop() {
 }
 
 // writeDemo writes what an operator would: a configuration, and a geo database.
-func writeDemo(state, geoPath string, sites []examples.Site, o *origins) (file string, err error) {
+func writeDemo(state, geoPath, admin string, sites []examples.Site, o *origins) (file string, err error) {
 	if geoPath == "" {
 		geoPath = filepath.Join(state, "places.mmdb")
 		var db bytes.Buffer
@@ -144,6 +160,9 @@ func writeDemo(state, geoPath string, sites []examples.Site, o *origins) (file s
 	}
 	var y strings.Builder
 	fmt.Fprintf(&y, "# Written by bespoke demo. A site of your own looks the same.\n")
+	if admin != "" {
+		fmt.Fprintf(&y, "admin: %q\n", admin)
+	}
 	fmt.Fprintf(&y, "listen: 127.0.0.1:0 # the demo's front leads here\nstate: .\ngeo: %q\ntrusted_proxies: [127.0.0.0/8, \"::1/128\"]\ntenants:\n", geoPath)
 	for i, s := range sites {
 		hosts := s.Name + ".localhost"
@@ -175,6 +194,23 @@ func writeDemo(state, geoPath string, sites []examples.Site, o *origins) (file s
 		return "", fmt.Errorf("write the demo's configuration: %w", err)
 	}
 	return file, nil
+}
+
+// demoToken makes a token for one site, valid until the demo ends. revoke ends
+// it; what a demo that was killed left is of no use a day later.
+func demoToken(state, site string) (secret string, revoke func(), err error) {
+	tokens, now := control.NewTokens(state), time.Now()
+	secret, made, err := tokens.Add(control.Token{Role: control.RoleTenant, Tenant: site, Expires: now.Add(24 * time.Hour)}, now)
+	return secret, func() { tokens.Revoke(made.Name) }, err
+}
+
+func introduceAdmin(w io.Writer, addr net.Addr, token, site string) {
+	fmt.Fprintf(w, `To upload a policy to %[1]s (this holds until the demo ends, a day at most):
+
+  export BESPOKE_ADMIN=http://%[2]s BESPOKE_TOKEN=%[3]s
+  bespoke policy list --tenant %[1]s
+
+`, site, addr, token)
 }
 
 func introduce(w io.Writer, addr net.Addr, sites []examples.Site) {
