@@ -137,6 +137,7 @@ type visitorConn struct {
 
 	silent atomic.Bool // nothing has come over it; browsers open connections in reserve
 	drop   atomic.Bool // see hangUp
+	asked  bool        // it was looked for once more what had come
 	gone   func()      // called once it is closed
 }
 
@@ -170,6 +171,20 @@ func (v *visitorConn) Read(b []byte) (int, error) {
 		n, err := v.Conn.Read(b)
 		if n > 0 && v.silent.Load() {
 			v.silent.Store(false)
+			if v.asked { // and it goes on as any other
+				v.drop.Store(false)
+				v.armed = v.until
+				return n, v.Conn.SetReadDeadline(v.until)
+			}
+		}
+		// A deadline that has passed fails without a look at what has come, and
+		// that nobody has read it yet does not mean that nothing has.
+		if err != nil && v.drop.Load() && !v.asked && errors.Is(err, os.ErrDeadlineExceeded) {
+			v.asked = true
+			if err := v.Conn.SetReadDeadline(time.Now().Add(drainTail)); err != nil {
+				return n, err
+			}
+			continue
 		}
 		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || v.armed.Equal(v.until) || v.drop.Load() {
 			return n, err

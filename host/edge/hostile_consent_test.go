@@ -2,11 +2,13 @@ package edge
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -258,8 +260,16 @@ func TestOversizedAndMalformedPreferences(t *testing.T) {
 	// Of a length that is not announced.
 	resp, body := v.do("PUT", prefs, struct{ *strings.Reader }{strings.NewReader(`{"name":"` + huge + `"}`)}, "Content-Type", "application/json")
 	refusedClearly(t, "in chunks", resp, body, 413, true)
-	if resp, _ := v.get("/", "Cookie", "a="+huge); resp.StatusCode != 431 {
-		t.Errorf("1 MB of cookies: %d", resp.StatusCode)
+	// The edge answers and hangs up before it has read all that, so that the
+	// answer may be lost where the client is still writing.
+	req, _ := http.NewRequest("GET", "http://shop.localhost/", nil)
+	req.Header.Set("Cookie", "a="+huge)
+	if resp, err := v.client.Do(req); err == nil {
+		if resp.Body.Close(); resp.StatusCode != 431 {
+			t.Errorf("1 MB of cookies: %d", resp.StatusCode)
+		}
+	} else if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("1 MB of cookies: %v", err)
 	}
 	if _, body := v.get(prefs); strings.TrimSpace(body) != "{\n  \"name\": \"Jane\"\n}" {
 		t.Errorf("something was stored: %s", body)
