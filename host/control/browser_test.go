@@ -351,7 +351,7 @@ func TestSiteScript(t *testing.T) {
 func TestScreenshots(t *testing.T) {
 	dir := os.Getenv("BESPOKE_SHOTS")
 	if dir == "" {
-		t.Skip("BESPOKE_SHOTS names no folder")
+		t.Skip("checks nothing: it takes the pictures of the documentation, where BESPOKE_SHOTS names a folder")
 	}
 	s := newSite(t)
 	b := tab{t, chromium(t)}

@@ -533,24 +533,11 @@ func TestFlood(t *testing.T) {
 // Who shares a browser with somebody whom the site knew does not get their profile;
 // what was done before it knew them goes with them.
 func TestProfileOfOneBrowser(t *testing.T) {
-	keys := []string{"profile.recent"}
-	origin := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if id, ok := strings.CutPrefix(req.URL.Path, "/login/"); ok {
-			w.Header().Set("Bespoke-Subject", id)
-		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprint(w, slots(keys))
-	})
-	file := filepath.Join(t.TempDir(), "teller.wasm")
-	if err := os.WriteFile(file, teller(keys, declareAll(keys)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r := newRig(t, origin, withSubjects(), offering(house(t)), routes(`[{path: /**, `+everyProduct+`, policies: [{use: "file:`+file+`"}]}]`))
+	r, tells := knownHouse(t, "profile.recent")
 	v := r.visitor(sanFrancisco)
 	recent := func(want string) {
 		t.Helper()
-		_, page := v.get("/")
-		if got := told(t, keys, page)["profile.recent"]; got != want {
+		if got := tells(v)["profile.recent"]; got != want {
 			t.Errorf("recent: %q, want %q", got, want)
 		}
 	}

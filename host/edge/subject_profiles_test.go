@@ -16,9 +16,8 @@ import (
 
 // knownHouse is a rig whose origin names subjects, with a catalogue and a policy that
 // tells what is known.
-func knownHouse(t *testing.T) (*rig, func(v *visitor) map[string]string) {
+func knownHouse(t *testing.T, keys ...string) (*rig, func(v *visitor) map[string]string) {
 	t.Helper()
-	keys := []string{"profile.recent", "profile.engagement", "profile.affinity.colour"}
 	origin := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if id, ok := strings.CutPrefix(req.URL.Path, "/login/"); ok {
 			w.Header().Set("Bespoke-Subject", id)
@@ -58,7 +57,7 @@ func (r *rig) keyOf(id string) state.Key { return r.known.namer.Subject("shop", 
 // A subject has one profile on all of their devices, and when they refuse on one it is
 // erased on all, and in the store.
 func TestSubjectProfile(t *testing.T) {
-	r, tells := knownHouse(t)
+	r, tells := knownHouse(t, "profile.recent", "profile.engagement", "profile.affinity.colour")
 	phone, laptop := r.visitor(berlin), r.visitor(berlin)
 	phone.login("jane")
 	laptop.login("jane")
@@ -100,7 +99,7 @@ func TestSubjectProfile(t *testing.T) {
 
 // What waits to be written when the subject refuses is not written any more.
 func TestSubjectProfileLate(t *testing.T) {
-	r, tells := knownHouse(t)
+	r, tells := knownHouse(t, "profile.recent", "profile.engagement", "profile.affinity.colour")
 	v := r.visitor(berlin)
 	v.login("jane")
 	v.choose("action=allow-all")
@@ -124,7 +123,7 @@ func TestSubjectProfileLate(t *testing.T) {
 
 // It is there after the process ended, and what cannot be read does no harm.
 func TestSubjectProfileStays(t *testing.T) {
-	r, tells := knownHouse(t)
+	r, tells := knownHouse(t, "profile.recent", "profile.engagement", "profile.affinity.colour")
 	v := r.visitor(berlin)
 	v.login("jane")
 	v.choose("action=allow-all")
@@ -163,7 +162,7 @@ func TestSubjectProfileStays(t *testing.T) {
 
 // What the tenant's server tells of a subject is in their profile where they granted it.
 func TestSubjectEventsLearned(t *testing.T) {
-	r, tells := knownHouse(t)
+	r, tells := knownHouse(t, "profile.recent", "profile.engagement", "profile.affinity.colour")
 	v := r.visitor(berlin)
 	v.login("jane")
 	tell := func() {

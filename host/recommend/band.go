@@ -282,11 +282,30 @@ func (a *answer) alike() {
 // visitors as are asked for. The weight is divided by the root of how much an item
 // is bought at all: else what everybody buys would go with everything.
 func (a *answer) together() {
+	a.beside(BoughtTogether, func(s *state) *neighbours { return s.with.Load() }, func(e *neighbour, o *state, now uint32, h float64) float32 {
+		return e.both / sqrt(1+o.purchases.at(now, h))
+	})
+}
+
+// similar takes what as many visitors as are asked for saw together with the page's
+// item, or next after it.
+func (a *answer) similar(b Band) {
+	a.beside(b, func(s *state) *neighbours { return s.near.Load() }, func(e *neighbour, o *state, now uint32, h float64) float32 {
+		if b == ViewedNext {
+			return e.next
+		}
+		return e.both / sqrt(1+o.views.at(now, h))
+	})
+}
+
+// beside takes of the page's item's neighbours those whom as many visitors as are
+// asked for made so, by the weight of each.
+func (a *answer) beside(b Band, of func(*state) *neighbours, weight func(e *neighbour, o *state, now uint32, h float64) float32) {
 	s := a.r.items.at(a.q.Item)
 	if s == nil {
 		return
 	}
-	list := s.with.Load()
+	list := of(s)
 	if list == nil {
 		return
 	}
@@ -300,40 +319,8 @@ func (a *answer) together() {
 		}
 		if o := a.r.items.at(e.item); o != nil {
 			if k := t.at(e.item); k != nil {
-				k.a = e.both / sqrt(1+o.purchases.at(now, h))
+				k.a = weight(e, o, now, h)
 			}
-		}
-	}
-	a.best(BoughtTogether, func(e *itemScore) float32 { return e.a })
-}
-
-// similar takes what as many visitors as are asked for saw together with the page's
-// item, or next after it.
-func (a *answer) similar(b Band) {
-	s := a.r.items.at(a.q.Item)
-	if s == nil {
-		return
-	}
-	list := s.near.Load()
-	if list == nil {
-		return
-	}
-	now, h := a.r.now.Load(), a.r.opts.BestHalfLife.Seconds()
-	t := &a.s.items
-	t.reset()
-	for i := range list.list {
-		e := &list.list[i]
-		if !e.atLeast(a.r.opts.Support) {
-			continue
-		}
-		o, k := a.r.items.at(e.item), t.at(e.item)
-		if o == nil || k == nil {
-			continue
-		}
-		if b == ViewedNext {
-			k.a = e.next
-		} else {
-			k.a = e.both / sqrt(1+o.views.at(now, h))
 		}
 	}
 	a.best(b, func(e *itemScore) float32 { return e.a })

@@ -68,9 +68,9 @@
 //
 // # Where to find what
 //
-// scanner.go and scan.go read tags, tree.go, place.go and closes.go keep the open
-// elements; selector.go parses, compile.go and match.go match, ahead.go and has.go
-// look ahead; apply.go, refuse.go, attrs.go and finish.go carry out edits, frame.go,
-// list.go and fill.go those of lists; fragment.go checks markup, trial.go where it goes,
+// scanner.go and scan.go read tags, swift.go the plain ones; tree.go, place.go and closes.go keep the open
+// elements; selector.go parses, compile.go and match.go match, ahead.go, has.go and
+// relation.go look ahead; apply.go, refuse.go, attrs.go and finish.go carry out edits, seam.go keeps apart what
+// they bring together, frame.go, list.go and fill.go are for lists; fragment.go checks markup, trial.go where it goes,
 // pattern.go what fill repeats; charset.go and csp.go what the page says of itself.
 package rewrite
