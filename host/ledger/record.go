@@ -1,0 +1,264 @@
+package ledger
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// Kinds of records. An exchange has fields of its own, see [Exchange]; the
+// others are [Event]s.
+const (
+	KindExchange   = "exchange"   // one request and its response
+	KindOpen       = "open"       // recording begins; says how the last one ended
+	KindClose      = "close"      // recording ended in order
+	KindUnrecorded = "unrecorded" // exchanges that went out without a record, unpersonalized
+	KindRetention  = "retention"  // segments whose content was removed on schedule
+	KindKey        = "key"        // a key was made, replaced or destroyed
+	KindConfig     = "config"     // a configuration took effect
+	KindActivation = "activation" // another version of an uploaded policy counts
+	KindSuspension = "suspension" // a policy that keeps failing was suspended, or runs again
+	KindChoice     = "choice"     // a visitor or subject chose
+	KindErasure    = "erasure"    // a visitor or subject had what is known of them erased
+	KindCanary     = "canary"     // a scheduled experiment of the audit, and its result
+)
+
+// An Exchange is the record of one request and its response. It holds no value
+// that was read of a visitor: keys, classes, outcomes and digests.
+type Exchange struct {
+	Time   time.Time // when the request arrived; recorded in UTC, to the millisecond
+	Tenant string
+	Route  string // the pattern of the route; "": no route, everything passes
+	Served string // who answered: origin, policy (a redirect), centre (the privacy centre), edge (a fault)
+	Status int    // HTTP
+	Fault  string // source and name of what went wrong, "origin/slow"; "": nothing did
+
+	// Decision is nil where nothing about the visitor was asked.
+	Decision *Decision
+	Policies []Policy // in the order of the route
+
+	// Plan is the digest of all edits in order, the first 16 bytes of SHA-256; with
+	// personal data given to a policy it is keyed (see Sealed).
+	Plan       [16]byte
+	Edits      int    // emitted
+	Applied    int    // places in the body that were changed
+	NotApplied int    // edits that changed nothing
+	Stopped    string // why editing ended before the body did; "": it did not
+	Untouched  string // why edits of the body were not tried; "": they were
+
+	// Pseudonym is of the visitor, under a key that is destroyed on schedule. It
+	// is zero unless personalize is granted.
+	Pseudonym [8]byte
+
+	// In and Out are the SHA-256 of the origin's body and of the sent one, for a
+	// sample; both zero otherwise. Keyed as Plan is.
+	In, Out [32]byte
+	// Sealed says that Plan, In and Out are HMAC-SHA-256 under the key of the period
+	// that Pseudonym uses too: some policy was given personal data, and who has only the
+	// record cannot try out which.
+	Sealed  bool
+	Exhibit string // name of the kept exhibit, "": none
+}
+
+// A Decision is what was granted, and by what. Its strings are those of host/consent.
+type Decision struct {
+	Jurisdiction string // "" unless some purpose was settled by its default
+	Facts        string // the signals, reduced to what the decision depends on
+	Purposes     []PurposeDecision
+}
+
+// A PurposeDecision says what settled one purpose.
+type PurposeDecision struct {
+	Purpose      string
+	Granted      bool
+	Rule, Signal string
+}
+
+// A Policy is what one policy of the route did in both phases.
+type Policy struct {
+	Name    string // as the configuration writes it
+	Digest  [16]byte
+	Version int    // of an uploaded policy; 0 otherwise
+	Outcome string // ran, failed and why ("failed fuel"), suspended, missing, idle (nothing to do in this exchange)
+	Reused  bool   // the plan came from memory, from a run with equal inputs
+	Edits   int
+
+	// What was read, each once, in the order of first reads. Declared keys are
+	// written as the manifest declares them ("profile.affinity.*"), others by
+	// their class only, as a policy chooses the names and could hide data in them.
+	Given, Withheld, Absent, Undeclared []string
+}
+
+// AppendJSON appends the record as one line of JSON, without the line's end.
+// The order of fields is fixed, and a field whose value is zero is left out.
+func (x *Exchange) AppendJSON(b []byte) []byte {
+	b = append(b, `{"kind":"exchange","time":"`...)
+	b = appendTime(b, x.Time)
+	b = append(b, '"')
+	b = appendString(b, `,"tenant":`, x.Tenant)
+	b = appendString(b, `,"route":`, x.Route)
+	b = appendString(b, `,"served":`, x.Served)
+	b = appendInt(b, `,"status":`, x.Status)
+	b = appendString(b, `,"fault":`, x.Fault)
+	if x.Decision != nil {
+		b = x.Decision.appendJSON(append(b, `,"decision":{`...))
+	}
+	for i := range x.Policies {
+		if i == 0 {
+			b = append(b, `,"policies":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = x.Policies[i].appendJSON(b)
+	}
+	if len(x.Policies) > 0 {
+		b = append(b, ']')
+	}
+	b = appendHex(b, `,"plan":"`, x.Plan[:])
+	b = appendInt(b, `,"edits":`, x.Edits)
+	b = appendInt(b, `,"applied":`, x.Applied)
+	b = appendInt(b, `,"not_applied":`, x.NotApplied)
+	b = appendString(b, `,"stopped":`, x.Stopped)
+	b = appendString(b, `,"untouched":`, x.Untouched)
+	b = appendHex(b, `,"pseudonym":"`, x.Pseudonym[:])
+	b = appendHex(b, `,"in":"`, x.In[:])
+	b = appendHex(b, `,"out":"`, x.Out[:])
+	if x.Sealed {
+		b = append(b, `,"sealed":true`...)
+	}
+	b = appendString(b, `,"exhibit":`, x.Exhibit)
+	return append(b, '}')
+}
+
+func (d *Decision) appendJSON(b []byte) []byte {
+	mark := len(b)
+	b = appendString(b, `,"jurisdiction":`, d.Jurisdiction)
+	b = appendString(b, `,"facts":`, d.Facts)
+	b = append(b, `,"granted":[`...)
+	n := 0
+	for i := range d.Purposes {
+		if d.Purposes[i].Granted {
+			if n++; n > 1 {
+				b = append(b, ',')
+			}
+			b = appendQuoted(b, d.Purposes[i].Purpose)
+		}
+	}
+	b = append(b, `],"by":{`...)
+	for i := range d.Purposes {
+		p := &d.Purposes[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendQuoted(b, p.Purpose)
+		b = append(b, ':', '"')
+		b = appendEscaped(b, p.Rule)
+		b = append(b, '/')
+		b = appendEscaped(b, p.Signal)
+		b = append(b, '"')
+	}
+	b = append(b, '}', '}')
+	return append(b[:mark], b[mark+1:]...) // the first comma
+}
+
+func (p *Policy) appendJSON(b []byte) []byte {
+	b = append(b, `{"policy":`...)
+	b = appendQuoted(b, p.Name)
+	b = appendHex(b, `,"digest":"`, p.Digest[:])
+	b = appendInt(b, `,"version":`, p.Version)
+	b = appendString(b, `,"outcome":`, p.Outcome)
+	if p.Reused {
+		b = append(b, `,"reused":true`...)
+	}
+	b = appendInt(b, `,"edits":`, p.Edits)
+	b = appendList(b, `,"given":[`, p.Given)
+	b = appendList(b, `,"withheld":[`, p.Withheld)
+	b = appendList(b, `,"absent":[`, p.Absent)
+	b = appendList(b, `,"undeclared":[`, p.Undeclared)
+	return append(b, '}')
+}
+
+// appendTime appends RFC 3339 with milliseconds, UTC.
+func appendTime(b []byte, t time.Time) []byte {
+	return t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+}
+
+func appendString(b []byte, name, s string) []byte {
+	if s == "" {
+		return b
+	}
+	return appendQuoted(append(b, name...), s)
+}
+
+func appendInt(b []byte, name string, n int) []byte {
+	if n == 0 {
+		return b
+	}
+	return strconv.AppendInt(append(b, name...), int64(n), 10)
+}
+
+func appendHex(b []byte, name string, raw []byte) []byte {
+	zero := true
+	for _, c := range raw {
+		zero = zero && c == 0
+	}
+	if zero {
+		return b
+	}
+	b = append(b, name...)
+	for _, c := range raw {
+		b = append(b, hexDigits[c>>4], hexDigits[c&15])
+	}
+	return append(b, '"')
+}
+
+func appendList(b []byte, name string, list []string) []byte {
+	if len(list) == 0 {
+		return b
+	}
+	b = append(b, name...)
+	for i, s := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendQuoted(b, s)
+	}
+	return append(b, ']')
+}
+
+func appendQuoted(b []byte, s string) []byte {
+	return append(appendEscaped(append(b, '"'), s), '"')
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendEscaped appends the inside of a JSON string (RFC 8259, 7). What is no
+// UTF-8 becomes U+FFFD, so that every reader takes the line.
+func appendEscaped(b []byte, s string) []byte {
+	from := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			if r, n := utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError || n > 1 {
+				i += n
+				continue
+			}
+		}
+		b = append(b, s[from:i]...)
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < 0x20:
+			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		default:
+			b = append(b, "\ufffd"...)
+		}
+		i++
+		from = i
+	}
+	return append(b, s[from:]...)
+}
