@@ -45,6 +45,8 @@ type DryRun struct {
 	Edits  []DryEdit
 	Log    []DryLine
 	Fault  error // *engine.Fault, or nil; then none of the edits counts
+
+	manifest *abi.Manifest
 }
 
 // A DryRead is one read and its answer.
@@ -120,6 +122,9 @@ func (in *DryInput) request() *fasthttp.Request {
 
 // dry is run (exchange.go) without the network. The numbers are the same.
 func (x *exchange) dry(in DryInput) (r DryResult, err error) {
+	w := &dryWitness{}
+	x.witness = w
+	defer func() { r.Runs = w.runs }()
 	// 1. The site.
 	if f := x.findTenant(); f != noFault {
 		return r, fmt.Errorf("dry exchange: %s %q on host %q: %s", cmp.Or(in.Method, "GET"), cmp.Or(in.Target, "/"), in.Host, faults[f].name)
@@ -138,7 +143,7 @@ func (x *exchange) dry(in DryInput) (r DryResult, err error) {
 
 	// 5. The request's policies.
 	if x.route != nil && x.route.request {
-		r.Runs = x.dryPolicies(abi.OnRequest, r.Runs)
+		x.runPolicies(abi.OnRequest)
 		if x.redirected() {
 			x.dryAnswer(&r)
 			return r, nil
@@ -154,7 +159,7 @@ func (x *exchange) dry(in DryInput) (r DryResult, err error) {
 	if x.rewritable() {
 		x.openBody()
 		if x.route.response {
-			r.Runs = x.dryPolicies(abi.OnResponse, r.Runs)
+			x.runPolicies(abi.OnResponse)
 		}
 		x.rewrite()
 	} else {
@@ -189,49 +194,27 @@ func (x *exchange) dryAnswer(r *DryResult) {
 	}
 }
 
-// dryPolicies is runPolicies, written down.
-func (x *exchange) dryPolicies(ph abi.Phase, runs []DryRun) []DryRun {
-	x.choose()
-	for i := range x.picks {
-		p, pk := &x.route.policies[i], &x.picks[i]
-		if !pk.runs(ph) {
-			continue
-		}
-		if pk.page && x.body != nil {
-			x.body.page()
-		}
-		mark, located := len(x.edits), x.located
-		d := &dryView{view: view{x: x, policy: p, pick: pk, phase: ph}, run: DryRun{Policy: p.name, Phase: ph}}
-		if d.run.Fault = pk.module.Run(x.edge.ctx, ph, d); d.run.Fault != nil {
-			clear(x.edits[mark:])
-			x.edits, x.located = x.edits[:mark], located
-			x.failed++
-		}
-		runs = append(runs, d.run)
-	}
-	return runs
+// A dryWitness writes the runs of a dry exchange down.
+type dryWitness struct{ runs []DryRun }
+
+func (d *dryWitness) run() *DryRun { return &d.runs[len(d.runs)-1] }
+
+func (d *dryWitness) begins(p *policy, pk *pick, ph abi.Phase) {
+	d.runs = append(d.runs, DryRun{Policy: p.name, Phase: ph, manifest: pk.manifest})
 }
 
-// A dryView is a view that writes down what passes through it.
-type dryView struct {
-	view
-	run DryRun
-}
-
-func (d *dryView) Read(key []byte) ([]byte, bool) {
-	value, ok := d.view.Read(key)
-	d.run.Reads = append(d.run.Reads, DryRead{
-		Key: string(key), Value: string(value), Present: ok, Declared: d.pick.manifest.Declares(string(key)),
-	})
+func (d *dryWitness) read(key, value []byte, ok bool) ([]byte, bool) {
+	r := d.run()
+	r.Reads = append(r.Reads, DryRead{Key: string(key), Value: string(value), Present: ok, Declared: r.manifest.Declares(string(key))})
 	return value, ok
 }
 
-func (d *dryView) Emit(e abi.Edit) abi.Refusal {
-	r := d.view.Emit(e)
-	d.run.Edits = append(d.run.Edits, DryEdit{e, r})
-	return r
+func (d *dryWitness) emitted(e abi.Edit, r abi.Refusal) {
+	d.run().Edits = append(d.run().Edits, DryEdit{e, r})
 }
 
-func (d *dryView) Log(level abi.Level, line []byte) {
-	d.run.Log = append(d.run.Log, DryLine{level, string(line)})
+func (d *dryWitness) logged(level abi.Level, line []byte) {
+	d.run().Log = append(d.run().Log, DryLine{level, string(line)})
 }
+
+func (d *dryWitness) ended(fault error) { d.run().Fault = fault }

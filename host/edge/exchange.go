@@ -53,6 +53,7 @@ type exchange struct {
 	picks       []pick         // which version of each policy runs
 	pickBuf     [4]pick        // holds picks
 	view        view           // of the run that is under way
+	witness     witness        // of runs; nil: none
 	edits       []abi.Edit     // what policies emitted, in order
 	own         []abi.Edit     // of bodyEdits
 	drafts      rewrite.Drafts // what checking edits of the body left for the plan

@@ -55,7 +55,13 @@ func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase) {
 	mark, located := len(x.edits), x.located
 	v := &x.view
 	*v = view{x: x, policy: p, pick: pk, phase: ph}
+	if x.witness != nil {
+		x.witness.begins(p, pk, ph)
+	}
 	err := pk.module.Run(x.edge.ctx, ph, v)
+	if x.witness != nil {
+		x.witness.ended(err)
+	}
 	if err == nil {
 		for n := len(x.edits); n > mark && x.edits[n-1].Op == abi.OpWhy; n-- {
 			x.edits[n-1] = abi.Edit{} // a reason for nothing, and not for the next policy's edits
@@ -83,6 +89,8 @@ func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase) {
 func (x *exchange) compareShadow(p *policy, pk *pick, ph abi.Phase, mark int) {
 	counted := len(x.edits)
 	located, failed := x.located, x.failed
+	defer func(w witness) { x.witness = w }(x.witness)
+	x.witness = nil // it counts for nothing
 	staged := pick{module: pk.shadow.module, manifest: pk.shadow.manifest, page: pk.shadow.page, version: pk.shadowVersion}
 	if staged.runs(ph) {
 		if staged.page && x.body != nil {
@@ -96,6 +104,18 @@ func (x *exchange) compareShadow(p *policy, pk *pick, ph abi.Phase, mark int) {
 	}
 	clear(x.edits[counted:])
 	x.edits, x.located, x.failed = x.edits[:counted], located, failed
+}
+
+// A witness is told all that the runs of an exchange's policies do: a dry exchange
+// writes it down, an exhibit keeps it, a replay compares it. Keys, values and lines
+// are valid during the call only.
+type witness interface {
+	begins(p *policy, pk *pick, ph abi.Phase)
+	// read returns what the policy is answered, which a replay takes from the record.
+	read(key, value []byte, ok bool) ([]byte, bool)
+	emitted(e abi.Edit, r abi.Refusal)
+	logged(level abi.Level, line []byte)
+	ended(fault error)
 }
 
 // A view is what one run of a policy sees of the exchange, and where its edits
@@ -112,6 +132,9 @@ type view struct {
 // to the operator's log, at debug level only, as it may hold what the policy read.
 func (v *view) Log(level abi.Level, line []byte) {
 	x := v.x
+	if x.witness != nil {
+		x.witness.logged(level, line)
+	}
 	if v.policy.ref.Kind == config.Uploaded {
 		x.edge.store.ring(x.tenant.name, v.policy.ref.Name).add(x.began, v.pick.version, level, string(line))
 		return
@@ -125,11 +148,14 @@ func (v *view) Log(level abi.Level, line []byte) {
 
 // Emit takes an edit, or says why not.
 func (v *view) Emit(e abi.Edit) abi.Refusal {
-	if r := v.check(e); r != abi.Accepted {
-		return r
+	r := v.check(e)
+	if w := v.x.witness; w != nil {
+		w.emitted(e, r)
 	}
-	v.x.edits = append(v.x.edits, e)
-	return abi.Accepted
+	if r == abi.Accepted {
+		v.x.edits = append(v.x.edits, e)
+	}
+	return r
 }
 
 func (v *view) check(e abi.Edit) abi.Refusal {

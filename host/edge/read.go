@@ -10,10 +10,19 @@ import (
 	"bespoke/modules/abi"
 )
 
-// Read answers a policy's read. This is where consent is enforced: a key whose
+// Read answers a policy's read.
+func (v *view) Read(key []byte) ([]byte, bool) {
+	value, ok := v.answer(key)
+	if w := v.x.witness; w != nil {
+		return w.read(key, value, ok)
+	}
+	return value, ok
+}
+
+// answer finds what a read is answered. This is where consent is enforced: a key whose
 // class needs a purpose is answered only if the decision grants it. Withheld,
 // undeclared, absent and unknown look the same from inside.
-func (v *view) Read(key []byte) ([]byte, bool) {
+func (v *view) answer(key []byte) ([]byte, bool) {
 	k := string(key)
 	class := abi.Classify(k)
 	if class == abi.Unknown || !v.pick.manifest.Declares(k) {
