@@ -101,26 +101,26 @@ func ParseChoice(b []byte) (*Choice, error) {
 	return c, nil
 }
 
-// Facts about a purpose that are the same for every site.
-type Facts struct {
+// Terms of a purpose, the same for every site.
+type Terms struct {
 	DPV string // term of the W3C Data Privacy Vocabulary
 	TCF string // number in the IAB Transparency and Consent Framework
 }
 
-// FactsOf returns the facts about p (W3C DPV 2.0, purposes; IAB TCF 2.2,
+// TermsOf returns the terms of p (W3C DPV 2.0, purposes; IAB TCF 2.2,
 // appendix A).
-func FactsOf(p abi.Purpose) Facts {
+func TermsOf(p abi.Purpose) Terms {
 	switch p {
 	case abi.Localize:
-		return Facts{DPV: "dpv:ServicePersonalisation", TCF: "11"}
+		return Terms{DPV: "dpv:ServicePersonalisation", TCF: "11"}
 	case abi.Locate:
-		return Facts{DPV: "dpv:ServicePersonalisation", TCF: "special feature 1"}
+		return Terms{DPV: "dpv:ServicePersonalisation", TCF: "special feature 1"}
 	case abi.Personalize:
-		return Facts{DPV: "dpv:ProvidePersonalisedRecommendations", TCF: "5, 6"}
+		return Terms{DPV: "dpv:ProvidePersonalisedRecommendations", TCF: "5, 6"}
 	case abi.Advertise:
-		return Facts{DPV: "dpv:PersonalisedAdvertising", TCF: "3, 4"}
+		return Terms{DPV: "dpv:PersonalisedAdvertising", TCF: "3, 4"}
 	case abi.Measure:
-		return Facts{DPV: "dpv:ServiceUsageAnalytics", TCF: "8"}
+		return Terms{DPV: "dpv:ServiceUsageAnalytics", TCF: "8"}
 	}
-	return Facts{}
+	return Terms{}
 }

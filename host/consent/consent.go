@@ -4,7 +4,7 @@
 // Gather the [Signals] of one exchange with [Signals.Header], and call [Decide].
 // It is a pure function: no I/O, no clock, no state, no allocation. Its result
 // is a value that names, for each purpose, the rule and the signal that settled
-// it. Nothing here is legal advice.
+// it; [Decision.Facts] is what it stands on, to be kept and decided again. Nothing here is legal advice.
 package consent
 
 import "bespoke/modules/abi"
@@ -53,7 +53,8 @@ func (s Signal) String() string { return signalNames[s] }
 type Rule uint8
 
 const (
-	ByUnreadable       Rule = iota // a choice that cannot be read refuses everything
+	ByNoRecord         Rule = iota // what would be done cannot be recorded, so it is not done
+	ByUnreadable                   // a choice that cannot be read refuses everything
 	ByUnknownSubject               // what the subject chose cannot be looked up now
 	ByWithdrawal                   // the visitor refused it here
 	ByGPC                          // the browser's Global Privacy Control signal, or a GPP string that repeats it
@@ -70,6 +71,7 @@ const (
 )
 
 var ruleNames = [...]string{
+	ByNoRecord:         "no-record",
 	ByUnreadable:       "unreadable-choice",
 	ByUnknownSubject:   "unknown-subject",
 	ByWithdrawal:       "withdrawal",

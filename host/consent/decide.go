@@ -12,6 +12,7 @@ type Decision struct {
 	granted Set
 	rules   [abi.Purposes]Rule
 	signals [abi.Purposes]Signal
+	facts   Facts
 
 	// Jurisdiction is the one that was decided under.
 	Jurisdiction Jurisdiction
@@ -38,6 +39,9 @@ func (d *Decision) Rule(p abi.Purpose) Rule { return d.rules[p] }
 // Signal returns where that came from.
 func (d *Decision) Signal(p abi.Purpose) Signal { return d.signals[p] }
 
+// Facts returns what the decision stands on.
+func (d *Decision) Facts() *Facts { return &d.facts }
+
 const (
 	// ChoiceLife is how long a choice is relied on, and how long nobody is asked again.
 	ChoiceLife = 365 * 24 * time.Hour
@@ -52,71 +56,17 @@ const (
 // Decide settles every purpose. Adding a refusal to the signals never grants more.
 func Decide(s Signals) Decision {
 	d := Decision{Jurisdiction: s.Jurisdiction}
-	v := readStrings(&s, &d)
-	d.GPC = s.GPC || v.gpc
-	for p := range abi.Purpose(abi.Purposes) {
-		granted, rule, signal := settle(&s, &d, &v, p)
-		d.rules[p], d.signals[p] = rule, signal
-		if granted {
-			d.granted = d.granted.With(p)
-		}
-	}
-	// An exact place is a place: it is never granted where localize is not.
-	if d.granted.Has(abi.Locate) && !d.granted.Has(abi.Localize) {
-		d.granted &^= 1 << abi.Locate
-		d.rules[abi.Locate], d.signals[abi.Locate] = d.rules[abi.Localize], d.signals[abi.Localize]
-	}
+	f := reduce(&s, &d)
+	f.decide(&d)
 	d.ChosenAt = chosenAt(&s)
 	d.Ask = asks(&s, &d)
 	return d
 }
 
-func settle(s *Signals, d *Decision, v *verdicts, p abi.Purpose) (granted bool, by Rule, from Signal) {
-	switch {
-	case s.ChoiceUnreadable:
-		return false, ByUnreadable, FromChoice
-	case s.SubjectUnknown:
-		return false, ByUnknownSubject, FromSubject
-	}
-	c, from := said(s, p)
-	if c != nil && !c.Granted.Has(p) {
-		return false, ByWithdrawal, from
-	}
-	if d.GPC && gpcDenies(p) {
-		// Only a choice made in the face of the signal outweighs it, and no
-		// choice outweighs it for advertising.
-		if p == abi.Advertise || c == nil || !c.UnderGPC {
-			if s.GPC {
-				return false, ByGPC, FromGPC
-			}
-			return false, ByGPC, FromGPP
-		}
-	}
-	if c != nil {
-		if age := s.Now.Sub(c.At); age > ChoiceLife || age < -clockSkew {
-			return false, ByStaleChoice, from
-		}
-		if c.TextVersion != s.TextVersion {
-			return false, ByOldText, from
-		}
-		return true, ByChoice, from
-	}
-	if one := v.of(p); one.rule != 0 {
-		return one.rule == ByString, one.rule, one.from
-	}
-	if s.DNT && s.HonorDNT {
-		return false, ByDNT, FromDNT
-	}
-	if p == abi.Locate {
-		return false, ByExplicitOnly, FromNothing
-	}
-	return !s.Jurisdiction.OptIn, ByJurisdiction, FromJurisdiction
-}
-
-// said returns the choice that counts for p, of the visitor's browser and of
+// counts returns the choice that counts for p, of the visitor's browser and of
 // the subject that they are. A refusal counts unless the other is newer in both
 // its epoch and its time: of two that know nothing of each other, it wins.
-func said(s *Signals, p abi.Purpose) (*Choice, Signal) {
+func counts(s *Signals, p abi.Purpose) (*Choice, Signal) {
 	a, b := s.Choice, s.Subject
 	switch {
 	case a == nil && b == nil:
@@ -159,7 +109,7 @@ func chosenAt(s *Signals) (at time.Time) {
 // asks tells whether the visitor is to be asked. Who refused everything is
 // left alone for as long as a choice is relied on, whatever the text says now.
 func asks(s *Signals, d *Decision) bool {
-	if !s.Jurisdiction.OptIn || d.GPC || s.DNT && s.HonorDNT || s.SubjectUnknown {
+	if !s.Jurisdiction.OptIn || d.GPC || s.DNT && s.HonorDNT || s.SubjectUnknown || s.NoRecord {
 		return false
 	}
 	if s.ChoiceUnreadable {

@@ -99,7 +99,7 @@ func NewReceipt(c *Choice, about ReceiptAbout) Receipt {
 	}
 	var given, refused []string
 	for p := range abi.Purpose(abi.Purposes) {
-		f := FactsOf(p)
+		f := TermsOf(p)
 		r.Processing.Purposes = append(r.Processing.Purposes, ReceiptPurpose{
 			ID: p.String(), Purpose: about.Words(p), Type: dpvIRI + strings.TrimPrefix(f.DPV, "dpv:"), TCF: f.TCF,
 			LawfulBasis: dpvIRI + "Consent", Controllers: []string{"controller"}, Jurisdiction: about.Jurisdiction,

@@ -38,6 +38,10 @@ type Signals struct {
 	TCF, GPP, USPrivacy                []byte
 	TCFCount, GPPCount, USPrivacyCount int
 
+	// NoRecord says that what is done in the exchange could not be recorded. It is
+	// read as a refusal of everything.
+	NoRecord bool
+
 	// Now is the time of the exchange; choices and strings grow stale against it.
 	Now time.Time
 }

@@ -113,7 +113,7 @@ func (p *Privacy) view(r Request, v Visit) *view {
 	}
 	d := &w.Decision
 	for q := range abi.Purpose(abi.Purposes) {
-		f := consent.FactsOf(q)
+		f := consent.TermsOf(q)
 		w.Purposes = append(w.Purposes, purpose{
 			Name: q.String(), Title: t.of[q.String()+".title"], About: t.of[q.String()+".about"],
 			Granted: d.Grants(q), Fixed: d.GPC && q == abi.Advertise, Used: v.Used.Has(q),

@@ -39,7 +39,7 @@ func choiceOut(v *Visit) choiceJSON {
 		out.ChosenAt = &at
 	}
 	for p := range abi.Purpose(abi.Purposes) {
-		f := consent.FactsOf(p)
+		f := consent.TermsOf(p)
 		out.Purposes[p.String()] = purposeJSON{d.Grants(p), d.Rule(p).String(), d.Signal(p).String(), f.DPV, f.TCF}
 	}
 	return out
