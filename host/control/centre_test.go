@@ -111,7 +111,7 @@ func TestEveryTextShows(t *testing.T) {
 		none := &consent.Choice{At: someday}
 		old := &consent.Choice{Granted: consent.All, At: someday.AddDate(-2, 0, 0)}
 		for _, s := range []consent.Signals{
-			{}, {Choice: all}, {Choice: none}, {Choice: old}, {Choice: all, TextVersion: 2}, {ChoiceUnreadable: true}, {SubjectUnknown: true},
+			{}, {Choice: all}, {Choice: none}, {Choice: old}, {Choice: all, TextVersion: 2}, {ChoiceUnreadable: true}, {SubjectUnknown: true}, {NoRecord: true},
 			{GPC: true}, {DNT: true, HonorDNT: true}, {TCF: []byte("x"), TCFCount: 1}, {USPrivacy: []byte("1YYN"), USPrivacyCount: 1},
 		} {
 			show("", visit(s))
