@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,7 @@ type RunStatus struct {
 	Runs           uint64            `json:"runs"`
 	Failures       map[string]uint64 `json:"failures,omitempty"` // by kind, as the engine names them
 	Edits          uint64            `json:"edits"`
+	Fuel           uint64            `json:"fuel,omitempty"`        // instructions that its runs took, in all
 	Differences    uint64            `json:"differences,omitempty"` // of a shadow: exchanges on which it would have edited otherwise
 }
 
@@ -59,6 +61,7 @@ type AdminConfig struct {
 
 	Catalogues Catalogues       // nil: there are none
 	Subjects   Followers        // nil: nothing is taken of what subjects did
+	Console    http.Handler     // answers at /console/; nil: nothing is there
 	Log        *slog.Logger     // nil: nothing is logged
 	Now        func() time.Time // nil: time.Now
 }

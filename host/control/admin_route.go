@@ -68,6 +68,9 @@ func (a *Admin) answer(ctx *fasthttp.RequestCtx) *problem {
 	if string(path) == "/healthz" {
 		return health(ctx)
 	}
+	if a.config.Console != nil && (string(path) == "/" || bytes.HasPrefix(path, []byte(ConsolePrefix))) {
+		return a.console(ctx)
+	}
 	segments := strings.Split(string(path), "/") // the first is empty
 	if len(segments) < 2 || segments[0] != "" || segments[1] != "v1" {
 		return notFound("there is /healthz here, and the API below /v1/")

@@ -98,7 +98,7 @@ func (s *Store) Status(tenant, policy string) []control.RunStatus {
 
 func runStatus(version int, e *stored) control.RunStatus {
 	st := e.module.State()
-	rs := control.RunStatus{Version: version, SuspendedUntil: st.Until, Runs: st.Runs, Edits: st.Edits, Differences: e.different.Load()}
+	rs := control.RunStatus{Version: version, SuspendedUntil: st.Until, Runs: st.Runs, Edits: st.Edits, Fuel: st.Fuel, Differences: e.different.Load()}
 	for kind, n := range st.Failures {
 		if n > 0 {
 			if rs.Failures == nil {

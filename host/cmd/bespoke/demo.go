@@ -52,6 +52,9 @@ X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
 			if _, _, err := net.SplitHostPort(admin); admin != "" && err != nil {
 				return usageError{fmt.Errorf("--admin %q: want host:port, such as 127.0.0.1:9090", admin)}
 			}
+			if admin != "" && !cmd.Flags().Changed("admin") {
+				admin = freeAddr(admin)
+			}
 			ln, err := net.Listen("tcp", listen)
 			if err != nil {
 				return fmt.Errorf("the demo cannot be reached at %s; another --listen may be free: %w", listen, err)
@@ -67,10 +70,10 @@ X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
 			if err != nil {
 				return err
 			}
-			var token string
+			var tokens []demoToken
 			if admin != "" {
 				var revoke func()
-				if token, revoke, err = demoToken(state, sites[0].Name); err != nil {
+				if tokens, revoke, err = demoTokens(state, sites[0].Name); err != nil {
 					return err
 				}
 				defer revoke()
@@ -79,13 +82,13 @@ X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
 				origins.open(ln, newFront(p.listener.Addr(), sites, geoPath))
 				introduce(cmd.OutOrStdout(), ln.Addr(), sites)
 				if p.admin != nil {
-					introduceAdmin(cmd.OutOrStdout(), p.admin.Addr(), token, sites[0].Name)
+					introduceAdmin(cmd.OutOrStdout(), p.admin.Addr(), tokens, sites[0].Name)
 				}
 			})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "`ADDR` (host:port) to serve on")
-	cmd.Flags().StringVar(&admin, "admin", "", "`ADDR` (host:port) for the admin API, to upload policies to (default: none)")
+	cmd.Flags().StringVar(&admin, "admin", "127.0.0.1:9090", "`ADDR` (host:port) for the consoles and the admin API; \"\" for none. If the default is taken, another port is")
 	cmd.Flags().StringVar(&state, "state", "", "folder `DIR` for keys and compiled policies (default: a temporary one, removed at the end)")
 	cmd.Flags().StringVar(&geoPath, "geo", "", "geo database `PATH` to use in place of the made-up one, as 'make geodata' fetches it")
 	cmd.Flags().StringVar(&level, "log", "warn", "least severe `LEVEL` to log: debug, info, warn, error")
@@ -196,21 +199,64 @@ func writeDemo(state, geoPath, admin string, sites []examples.Site, o *origins) 
 	return file, nil
 }
 
-// demoToken makes a token for one site, valid until the demo ends. revoke ends
-// it; what a demo that was killed left is of no use a day later.
-func demoToken(state, site string) (secret string, revoke func(), err error) {
-	tokens, now := control.NewTokens(state), time.Now()
-	secret, made, err := tokens.Add(control.Token{Role: control.RoleTenant, Tenant: site, Expires: now.Add(24 * time.Hour)}, now)
-	return secret, func() { tokens.Revoke(made.Name) }, err
+// A demoToken is what one role signs in to the consoles with.
+type demoToken struct {
+	role          control.Role
+	secret, shows string
 }
 
-func introduceAdmin(w io.Writer, addr net.Addr, token, site string) {
-	fmt.Fprintf(w, `To upload a policy to %[1]s (this holds until the demo ends, a day at most):
+// demoTokens makes a token for each role, valid until the demo ends. revoke ends
+// them; what a demo that was killed left is of no use a day later.
+func demoTokens(state, site string) (made []demoToken, revoke func(), err error) {
+	tokens, now := control.NewTokens(state), time.Now()
+	var names []string
+	revoke = func() {
+		for _, name := range names {
+			tokens.Revoke(name)
+		}
+	}
+	for _, t := range []demoToken{
+		{role: control.RoleAuditor, shows: "was every refusal honoured, and how do you know?"},
+		{role: control.RoleOperator, shows: "how the edge fares"},
+		{role: control.RoleTenant, shows: "the policies of " + site},
+	} {
+		token := control.Token{Role: t.role, Expires: now.Add(24 * time.Hour)}
+		if t.role == control.RoleTenant {
+			token.Tenant = site
+		}
+		if t.secret, token, err = tokens.Add(token, now); err != nil {
+			revoke()
+			return nil, nil, err
+		}
+		names, made = append(names, token.Name), append(made, t)
+	}
+	return made, revoke, nil
+}
+
+// freeAddr returns addr if nobody listens there, else a port of the system's choice
+// on the same host.
+func freeAddr(addr string) string {
+	ln, err := net.Listen("tcp", addr)
+	if err == nil {
+		ln.Close()
+		return addr
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	return net.JoinHostPort(host, "0")
+}
+
+func introduceAdmin(w io.Writer, addr net.Addr, tokens []demoToken, site string) {
+	fmt.Fprintf(w, "The consoles are at http://%s/console/ . Sign in with one of these, good until the demo ends, a day at most:\n\n", addr)
+	for _, t := range tokens {
+		fmt.Fprintf(w, "  %-9s %s  %s\n", t.role, t.secret, t.shows)
+	}
+	fmt.Fprintf(w, `
+To upload a policy to %[1]s:
 
   export BESPOKE_ADMIN=http://%[2]s BESPOKE_TOKEN=%[3]s
   bespoke policy list --tenant %[1]s
 
-`, site, addr, token)
+`, site, addr, tokens[len(tokens)-1].secret)
 }
 
 func introduce(w io.Writer, addr net.Addr, sites []examples.Site) {

@@ -217,11 +217,15 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	if site.Admin != "" {
-		if p.admin, err = control.NewAdmin(control.AdminConfig{
-			Addr: site.Admin, Tenants: p.tenants, Policies: p.store.Registry(), Runtime: p.store,
-			Catalogues: p.learned, Subjects: p.edge,
-			Tokens: control.NewTokens(site.State), Log: log,
-		}); err != nil {
+		tokens := control.NewTokens(site.State)
+		pages, err := p.openConsole(site, tokens, log)
+		if err == nil {
+			p.admin, err = control.NewAdmin(control.AdminConfig{
+				Addr: site.Admin, Tenants: p.tenants, Policies: p.store.Registry(), Runtime: p.store,
+				Catalogues: p.learned, Subjects: p.edge, Console: pages, Tokens: tokens, Log: log,
+			})
+		}
+		if err != nil {
 			p.listener.Close()
 			return nil, fmt.Errorf("admin: %w", err)
 		}

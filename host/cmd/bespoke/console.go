@@ -1,0 +1,34 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+
+	"bespoke/host/config"
+	"bespoke/host/control"
+	"bespoke/host/control/console"
+)
+
+// openConsole prepares the pages of the admin listener.
+func (p *process) openConsole(site *config.Config, tokens *control.Tokens, log *slog.Logger) (http.Handler, error) {
+	return console.New(console.Config{
+		Tokens: tokens, Tenants: p.tenants, Policies: p.store.Registry(), Runtime: p.store, Catalogues: p.learned, Routes: p.routes, Log: log,
+	})
+}
+
+// routes returns the routes of a site as they are configured now.
+func (p *process) routes(tenant string) (routes []console.SiteRoute) {
+	for _, t := range p.site.Load().Tenants {
+		if t.Name != tenant {
+			continue
+		}
+		for _, r := range t.Routes {
+			row := console.SiteRoute{Path: r.Path}
+			for _, use := range r.Policies {
+				row.Policies = append(row.Policies, use.Use)
+			}
+			routes = append(routes, row)
+		}
+	}
+	return routes
+}
