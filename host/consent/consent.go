@@ -89,3 +89,6 @@ var ruleNames = [...]string{
 }
 
 func (r Rule) String() string { return ruleNames[r] }
+
+// Rules returns the name of every rule, in the order of their values.
+func Rules() []string { return append([]string(nil), ruleNames[:]...) }

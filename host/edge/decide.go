@@ -31,6 +31,7 @@ func (x *exchange) decide(whole geo.Place) {
 	s.Choice, s.ChoiceUnreadable = x.comparable(), x.kept.unreadable
 	s.Subject, s.SubjectUnknown = x.subject.choice, x.subject.standing == subjectUnknown
 	x.decision = consent.Decide(s)
+	x.tally.decided = true
 	x.place = whole.At(precision(&x.decision))
 }
 

@@ -27,6 +27,7 @@ import (
 	"bespoke/host/control"
 	"bespoke/host/profile"
 	"bespoke/host/rewrite"
+	"bespoke/host/watch"
 )
 
 // Config is what an Edge needs. Site, Modules and Sealer are required.
@@ -64,6 +65,12 @@ type Edge struct {
 
 	exchanges atomic.Uint64 // that chose versions of policies: picks those of a canary
 
+	// What is counted: of sites, and of requests that are no site's.
+	meters   *watch.Meters
+	homeless *watch.Tenant
+	shards   atomic.Uint32 // given out to exchanges
+	born     time.Time     // what ticks are counted from
+
 	// ctx is what policies run under and logs are written under. It is not the
 	// request's: fasthttp ends and reuses that while it may still be looked at.
 	ctx context.Context
@@ -99,6 +106,9 @@ func New(c Config) (*Edge, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.born, e.meters = time.Now(), watch.NewMeters(figures())
+	e.homeless = e.meters.Tenant("")
+	s.count(e.meters)
 	e.current.Store(s)
 	l := c.Site.Limits
 	e.server = fasthttp.Server{
@@ -140,7 +150,9 @@ func (e *Edge) Reload(site *config.Config, modules *Modules, db *geo.DB) (fixed 
 	if err != nil {
 		return nil, err
 	}
+	s.count(e.meters)
 	old := e.current.Swap(s)
+	e.meters.Retain(s.tenantNames())
 	fixed = differences(old.site, site)
 	old.release() // closes when its last exchange ends
 	return fixed, nil

@@ -67,6 +67,7 @@ type exchange struct {
 	passing     *[]byte        // of buffers: a body that passes as it is
 	parcel      parcel         // what is sent of a body that is whole in memory
 	scratch     []byte         // for values of headers
+	tally       tally          // for the figures
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -80,10 +81,13 @@ func (e *Edge) handle(ctx *fasthttp.RequestCtx) {
 	}
 	x := exchanges.Get().(*exchange)
 	x.edge, x.ctx, x.snap, x.began = e, ctx, snap, e.now()
+	x.tally.open(e)
 	f := x.runSafely()
 	if f != noFault {
 		f.answer(ctx)
+		x.tally.served = servedEdge
 	}
+	x.tally.answered = e.tick()
 	if e.draining.Load() {
 		ctx.SetConnectionClose()
 	}
@@ -130,7 +134,7 @@ func (x *exchange) end() {
 	clear(own[:cap(own)])
 	x.cookies.reset()
 	x.drafts.Reset()
-	*x = exchange{edits: edits[:0], own: own[:0], scratch: x.scratch[:0], cookies: x.cookies, drafts: x.drafts}
+	*x = exchange{edits: edits[:0], own: own[:0], scratch: x.scratch[:0], cookies: x.cookies, drafts: x.drafts, tally: tally{shard: x.tally.shard}}
 	exchanges.Put(x)
 }
 
@@ -141,7 +145,10 @@ func (x *exchange) run() fault {
 	if f := x.findTenant(); f != noFault {
 		return f
 	}
-	if f := x.takeBody(); f != noFault {
+	at := x.edge.tick()
+	f := x.takeBody()
+	x.tally.visitor = x.edge.tick() - at
+	if f != noFault {
 		return f
 	}
 
@@ -162,6 +169,7 @@ func (x *exchange) run() fault {
 		// about them is opened then, too, but only as far as the decision grants.
 	}
 	if x.ownPage() {
+		x.tally.served = servedCentre
 		return noFault
 	}
 
@@ -169,6 +177,7 @@ func (x *exchange) run() fault {
 	if x.route != nil && x.route.request {
 		x.runPolicies(abi.OnRequest)
 		if x.redirected() {
+			x.tally.served = servedPolicy
 			x.follow()
 			return noFault
 		}

@@ -85,5 +85,6 @@ func (e *Edge) malformed(ctx *fasthttp.RequestCtx, err error) {
 	}
 	f.answer(ctx)
 	ctx.SetConnectionClose()
+	e.homeless.Fault(0, servedEdge, uint8(f), faults[f].status)
 	e.log.LogAttrs(e.ctx, slog.LevelDebug, "refused", slog.String("fault", faults[f].name), slog.Int("status", faults[f].status))
 }

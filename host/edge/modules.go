@@ -111,6 +111,15 @@ func (m *Modules) module(r config.Ref) (*engine.Module, *abi.Manifest, error) {
 	return nil, nil, fmt.Errorf("%s carries %d policies (%s); a file in use carries one", r.File, len(manifests), names(mod))
 }
 
+// each hands every module to do, with what it was loaded as.
+func (m *Modules) each(do func(name string, m *engine.Module)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, mod := range m.loaded {
+		do(name, mod)
+	}
+}
+
 func (m *Modules) load(key string, read func() ([]byte, error)) (*engine.Module, error) {
 	if mod := m.loaded[key]; mod != nil {
 		return mod, nil

@@ -104,7 +104,9 @@ func (x *exchange) askOrigin() fault {
 	if x.route != nil && len(x.route.policies) > 0 && !x.ctx.Request.Header.IsHead() {
 		x.in = fasthttp.AcquireResponse()
 	}
+	at := x.edge.tick()
 	err := x.tenant.origin.client.Do(&x.ctx.Request, x.in)
+	x.fromOrigin(at)
 	if err == nil {
 		c := connOf(x.in)
 		c.heading, c.framed = false, x.in.Header.ContentLength() == -1 // chunked

@@ -39,26 +39,31 @@ func (x *exchange) runPolicies(ph abi.Phase) {
 		if !pk.runs(ph) {
 			continue
 		}
+		at := x.edge.tick()
 		if pk.page && x.body != nil {
 			x.body.page() // before the run, whose time is not the origin's
+			x.fromOrigin(at)
 		}
 		mark := len(x.edits)
-		x.runPolicy(p, pk, ph)
+		at = x.edge.tick()
+		fuel, err := x.runPolicy(p, pk, ph)
+		x.ran(p, at, fuel, mark, err)
 		if pk.shadow != nil {
 			x.compareShadow(p, pk, ph, mark)
 		}
 	}
 }
 
-// runPolicy runs one policy and leaves its edits in the exchange, or none.
-func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase) {
+// runPolicy runs one policy and leaves its edits in the exchange, or none. It
+// tells what fuel that took, and why there are none.
+func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase) (fuel int64, err error) {
 	mark, located := len(x.edits), x.located
 	v := &x.view
 	*v = view{x: x, policy: p, pick: pk, phase: ph}
 	if x.witness != nil {
 		x.witness.begins(p, pk, ph)
 	}
-	err := pk.module.Run(x.edge.ctx, ph, v)
+	fuel, err = pk.module.RunFuel(x.edge.ctx, ph, v)
 	if x.witness != nil {
 		x.witness.ended(err)
 	}
@@ -67,7 +72,7 @@ func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase) {
 			x.edits[n-1] = abi.Edit{} // a reason for nothing, and not for the next policy's edits
 			x.edits = x.edits[:n-1]
 		}
-		return
+		return fuel, nil
 	}
 	clear(x.edits[mark:])
 	x.edits, x.located = x.edits[:mark], located
@@ -77,11 +82,12 @@ func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase) {
 	if errors.As(err, &f) {
 		kind = f.Kind.String()
 		if f.Kind == engine.FaultSuspended {
-			return // was told when it was suspended
+			return fuel, err // was told when it was suspended
 		}
 	}
 	x.edge.log.LogAttrs(x.edge.ctx, slog.LevelWarn, "policy failed", slog.String("tenant", x.tenant.name),
 		slog.String("route", x.route.Path), slog.String("policy", p.name), slog.String("fault", kind), slog.String("error", err.Error()))
+	return fuel, err
 }
 
 // compareShadow runs a staged version after the one that counts, compares what

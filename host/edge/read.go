@@ -26,11 +26,24 @@ func (v *view) answer(key []byte) ([]byte, bool) {
 	k := string(key)
 	class := abi.Classify(k)
 	if class == abi.Unknown || !v.pick.manifest.Declares(k) {
+		v.x.tally.read(class, readUndeclared)
 		return nil, false
 	}
 	if p, needs := class.Needs(); needs && !v.x.decision.Grants(p) && !(p == abi.Localize && v.x.chosePlace()) {
+		v.x.tally.read(class, readWithheld)
 		return nil, false
 	}
+	value, ok := v.held(k, class)
+	if ok {
+		v.x.tally.read(class, readGiven)
+	} else {
+		v.x.tally.read(class, readAbsent)
+	}
+	return value, ok
+}
+
+// held returns what there is for a key that the policy may have.
+func (v *view) held(k string, class abi.Class) ([]byte, bool) {
 	switch class {
 	case abi.Public:
 		return v.public(k)

@@ -16,6 +16,7 @@ func (x *exchange) record(f fault) {
 	if f == noFault {
 		f = x.late
 	}
+	x.count(f)
 	level := slog.LevelDebug
 	if f != noFault && faults[f].source == "internal" {
 		level = slog.LevelError

@@ -47,7 +47,9 @@ func (x *exchange) rewrite() {
 		limit = wholeDecoded
 		b.expect(n)
 	}
+	at := x.edge.tick()
 	all := b.all(limit)
+	x.fromOrigin(at)
 	if x.kind == jsonKind {
 		b.plan = x.edge.idle
 		if all && len(edits) > 0 {

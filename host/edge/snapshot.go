@@ -14,6 +14,7 @@ import (
 	"bespoke/host/control"
 	"bespoke/host/recommend"
 	"bespoke/host/rewrite"
+	"bespoke/host/watch"
 	"bespoke/modules/abi"
 )
 
@@ -38,6 +39,7 @@ type wildHost struct {
 // A tenant is one site: where its origin is, and what happens on its routes.
 type tenant struct {
 	name   string
+	meter  *watch.Tenant
 	origin *origin
 	zone   *time.Location
 	keep   bool       // pass the visitor's Host header on
@@ -67,6 +69,7 @@ type route struct {
 	request  bool // some policy runs before the origin is asked
 	response bool // some policy runs on the response
 	headers  bool // some policy may read headers of the request
+	meter    int  // of watch.Tenant
 }
 
 // A policy is a use of a module on a route.
@@ -75,6 +78,7 @@ type policy struct {
 	ref   config.Ref
 	fixed pick // what runs, unless it is an upload
 	with  []config.Setting
+	meter int // of watch.Tenant
 }
 
 func (p *pick) runs(ph abi.Phase) bool {

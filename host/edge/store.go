@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,8 @@ type stored struct {
 	manifest *abi.Manifest
 	page     bool // reads the page
 	err      error
+	number   int         // of the version
+	loaded   atomic.Bool // module is there, and what is above is not changed any more
 
 	// Of runs in the shadow of another version.
 	shadowed  atomic.Uint64
@@ -145,8 +148,20 @@ func (s *Store) stored(tenant, policy string, v registry.Version) *stored {
 			e.manifest = &list[0]
 		}
 		e.page = readsFamily(e.manifest, abi.KeyPage)
+		e.number = v.Number
+		e.loaded.Store(true)
 	})
 	return e
+}
+
+// each hands every module that was wanted to do, as POLICY@VERSION.
+func (s *Store) each(do func(tenant, name string, m *engine.Module)) {
+	s.modules.Range(func(k, v any) bool {
+		if e := v.(*stored); e.loaded.Load() {
+			do(k.(storeKey).tenant, k.(storeKey).policy+"@"+strconv.Itoa(e.number), e.module)
+		}
+		return true
+	})
 }
 
 // readsFamily reports whether a policy declares that it reads keys with a prefix.

@@ -100,7 +100,10 @@ func (x *exchange) passWhole(n int) {
 		*buf = make([]byte, n)
 	}
 	b := (*buf)[:n]
-	if m, err := io.ReadFull(x.in.BodyStream(), b); err != nil {
+	at := x.edge.tick()
+	m, err := io.ReadFull(x.in.BodyStream(), b)
+	x.fromOrigin(at)
+	if err != nil {
 		err = unexpected(err)
 		x.late = x.brokeOff(err)
 		x.ctx.Response.SetBodyStream(io.MultiReader(bytes.NewReader(b[:m]), &failing{err}), n)

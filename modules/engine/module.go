@@ -83,35 +83,41 @@ type Host interface {
 // a *Fault; the edits emitted before a fault must not be carried out. What
 // ends a run is its fuel, not ctx, which is looked at before it begins.
 func (m *Module) Run(ctx context.Context, p abi.Phase, h Host) error {
+	_, err := m.RunFuel(ctx, p, h)
+	return err
+}
+
+// RunFuel is Run, and tells how much fuel the run took, failed or not.
+func (m *Module) RunFuel(ctx context.Context, p abi.Phase, h Host) (used int64, err error) {
 	if !m.Exports(p) {
-		return m.refuse(FaultExport, fmt.Errorf("the module does not export %s", p.Export()))
+		return 0, m.refuse(FaultExport, fmt.Errorf("the module does not export %s", p.Export()))
 	}
 	if err := ctx.Err(); err != nil {
-		return m.refuse(FaultCanceled, err)
+		return 0, m.refuse(FaultCanceled, err)
 	}
 	ok, trial := m.budget.admit()
 	if !ok {
-		return m.refuse(FaultSuspended, errors.New("it failed too often and is suspended for a while"))
+		return 0, m.refuse(FaultSuspended, errors.New("it failed too often and is suspended for a while"))
 	}
 	if m.slow.Load() > 0 {
 		if !m.engine.lane.enter() {
-			return m.refuse(FaultBusy, errors.New("it used up its fuel lately, and others that did are under way"))
+			return 0, m.refuse(FaultBusy, errors.New("it used up its fuel lately, and others that did are under way"))
 		}
 		defer m.engine.lane.leave()
 	}
 	r, slot, err := m.take(trial)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer m.give(r, slot)
 	if m.closed.Load() { // asked with the slot in hand: Close forbids runs, then waits for the slots
-		return m.refuse(FaultClosed, errClosed)
+		return 0, m.refuse(FaultClosed, errClosed)
 	}
 	i := r.slots.held[slot]
 	r.slots.held[slot] = nil // lost if the Host panics where that is not caught
 	if i == nil {
 		if i, err = r.instance(); err != nil {
-			return m.fail(err, trial)
+			return 0, m.fail(err, trial)
 		}
 	}
 	kept := false
@@ -120,7 +126,7 @@ func (m *Module) Run(ctx context.Context, p abi.Phase, h Host) error {
 			i.close()
 		}
 	}()
-	used, err := i.run(p, h, m.runFuel)
+	used, err = i.run(p, h, m.runFuel)
 	m.fuel.Add(uint64(used))
 	if n := i.guest.emits.edits; n > 0 {
 		m.edits.Add(uint64(n))
@@ -130,13 +136,13 @@ func (m *Module) Run(ctx context.Context, p abi.Phase, h Host) error {
 		kept = true
 	}
 	if err != nil {
-		return m.fail(err, trial)
+		return used, m.fail(err, trial)
 	}
 	if m.slow.Load() > 0 {
 		m.slow.Add(-1)
 	}
 	m.budget.succeeded(trial)
-	return nil
+	return used, nil
 }
 
 var errClosed = errors.New("the module was closed")
