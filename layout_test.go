@@ -26,6 +26,7 @@ var only = map[string][]string{
 	"github.com/goccy/go-yaml":             {"bespoke/host/config"},
 	"github.com/spf13/cobra":               {"bespoke/host/cmd/bespoke"},
 	"github.com/nats-io":                   {"bespoke/host/state"},
+	"github.com/prometheus":                {"bespoke/host/watch/prom"},
 	"bespoke/host/edge":                    {"bespoke/host/cmd/bespoke"},
 	"bespoke/host/control":                 {"bespoke/host/cmd/bespoke", "bespoke/host/edge"},
 }

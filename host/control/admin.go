@@ -59,11 +59,13 @@ type AdminConfig struct {
 	Runtime  Runtime            // required with Policies
 	Tokens   *Tokens            // nil: nobody has access
 
-	Catalogues Catalogues       // nil: there are none
-	Subjects   Followers        // nil: nothing is taken of what subjects did
-	Console    http.Handler     // answers at /console/; nil: nothing is there
-	Log        *slog.Logger     // nil: nothing is logged
-	Now        func() time.Time // nil: time.Now
+	Catalogues Catalogues        // nil: there are none
+	Subjects   Followers         // nil: nothing is taken of what subjects did
+	Figures    Figures           // nil: there are none
+	Ready      func() []NotReady // what is not ready; nil: nothing ever
+	Console    http.Handler      // answers at /console/; nil: nothing is there
+	Log        *slog.Logger      // nil: nothing is logged
+	Now        func() time.Time  // nil: time.Now
 }
 
 // An Admin is the operators' and tenants' listener.

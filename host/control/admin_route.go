@@ -65,15 +65,20 @@ func (a *Admin) answer(ctx *fasthttp.RequestCtx) *problem {
 	// The path is taken as it was sent. What is decoded or cleaned up before it
 	// is looked at lets one resource pass for another.
 	path, _, _ := bytes.Cut(ctx.Request.Header.RequestURI(), []byte("?"))
-	if string(path) == "/healthz" {
+	switch string(path) {
+	case "/healthz":
 		return health(ctx)
+	case "/readyz":
+		return a.ready(ctx)
+	case "/metrics":
+		return a.metrics(ctx)
 	}
 	if a.config.Console != nil && (string(path) == "/" || bytes.HasPrefix(path, []byte(ConsolePrefix))) {
 		return a.console(ctx)
 	}
 	segments := strings.Split(string(path), "/") // the first is empty
 	if len(segments) < 2 || segments[0] != "" || segments[1] != "v1" {
-		return notFound("there is /healthz here, and the API below /v1/")
+		return notFound("there are /healthz, /readyz and /metrics here, and the API below /v1/")
 	}
 	now := a.config.Now()
 	token, p := a.authenticate(ctx, now)
@@ -103,17 +108,6 @@ func (a *Admin) answer(ctx *fasthttp.RequestCtx) *problem {
 	return p
 }
 
-func health(ctx *fasthttp.RequestCtx) *problem {
-	if !ctx.IsGet() && !ctx.IsHead() {
-		p := &problem{Status: 405, Detail: "this resource takes GET, HEAD"}
-		p.header("Allow", "GET, HEAD")
-		return p
-	}
-	ctx.SetContentType("text/plain; charset=utf-8")
-	ctx.SetBodyString("ok\n")
-	return nil
-}
-
 // run does what was asked if the token may.
 func (c *call) run(do *action) *problem {
 	// Whether a tenant exists is told only to those who may see it.
@@ -141,12 +135,12 @@ func (t *Token) may(change bool, tenant string) *problem {
 		why = "this token is an auditor's: it only reads"
 	case t.Role == RoleTenant:
 		why = "this token is for one tenant, and not for this one"
+	case t.Role == RoleMonitor:
+		why = "this token is for /metrics alone"
 	default:
 		why = "this token has no role"
 	}
-	p := &problem{Status: 403, Detail: why}
-	p.header("WWW-Authenticate", `Bearer realm="bespoke", error="insufficient_scope"`)
-	return p
+	return forbidden(why)
 }
 
 // authenticate returns the token that the request carries (RFC 6750, section 2.1).

@@ -23,6 +23,7 @@ const (
 	RoleOperator Role = "operator" // everything, for every tenant
 	RoleTenant   Role = "tenant"   // everything, for one tenant
 	RoleAuditor  Role = "auditor"  // reads, for every tenant
+	RoleMonitor  Role = "monitor"  // reads /metrics, and nothing else
 )
 
 // A Token is what is known of a token: all but the secret.
@@ -224,12 +225,12 @@ func (t *Token) check() error {
 		if !tenantName.MatchString(t.Tenant) {
 			return fmt.Errorf("tenant %.80q: want a lower-case letter, then up to 62 letters, digits or hyphens", t.Tenant)
 		}
-	case RoleOperator, RoleAuditor:
+	case RoleOperator, RoleAuditor, RoleMonitor:
 		if t.Tenant != "" {
 			return fmt.Errorf("a token of role %s is for every tenant, not for %.80q", t.Role, t.Tenant)
 		}
 	default:
-		return fmt.Errorf("role %.80q: want %s, %s or %s", string(t.Role), RoleOperator, RoleTenant, RoleAuditor)
+		return fmt.Errorf("role %.80q: want %s, %s, %s or %s", string(t.Role), RoleOperator, RoleTenant, RoleAuditor, RoleMonitor)
 	}
 	if !tokenName.MatchString(t.Name) {
 		return fmt.Errorf("name %.80q: want a letter or digit, then up to 62 of these and . _ @ -", t.Name)

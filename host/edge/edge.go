@@ -141,6 +141,16 @@ func (e *Edge) Serve(ln net.Listener) error {
 	return e.server.Serve(d)
 }
 
+// Serving reports whether Serve takes connections.
+func (e *Edge) Serving() bool {
+	e.listenersMu.Lock()
+	defer e.listenersMu.Unlock()
+	return len(e.listeners) > 0 && !e.draining.Load()
+}
+
+// Draining reports whether Shutdown has begun.
+func (e *Edge) Draining() bool { return e.draining.Load() }
+
 // Reload makes every exchange that begins from now on use another
 // configuration. What is bound to the listener or the server as a whole
 // (listen, the limits on headers, bodies and connection times) stays as it was;

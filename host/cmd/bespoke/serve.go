@@ -217,12 +217,18 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	if site.Admin != "" {
+		figures, err := p.figures()
+		if err != nil {
+			p.listener.Close()
+			return nil, err
+		}
 		tokens := control.NewTokens(site.State)
 		pages, err := p.openConsole(site, tokens, log)
 		if err == nil {
 			p.admin, err = control.NewAdmin(control.AdminConfig{
 				Addr: site.Admin, Tenants: p.tenants, Policies: p.store.Registry(), Runtime: p.store,
 				Catalogues: p.learned, Subjects: p.edge, Console: pages, Tokens: tokens, Log: log,
+				Figures: figures, Ready: p.notReady,
 			})
 		}
 		if err != nil {

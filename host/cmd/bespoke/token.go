@@ -66,7 +66,8 @@ printed again. Roles:
 
   operator   everything, for every tenant
   tenant     everything, for the tenant that --tenant names
-  auditor    reads, for every tenant`,
+  auditor    reads, for every tenant
+  monitor    reads /metrics, and nothing else`,
 		Example: `  bespoke token new -c bespoke.yaml --role operator
   bespoke token new --state ./state --role tenant --tenant stores --name stores-ci --expires 720h > token`,
 		Args: args(cobra.NoArgs),
@@ -105,7 +106,7 @@ printed again. Roles:
 		},
 	}
 	state.add(cmd)
-	cmd.Flags().StringVar(&role, "role", "", "`ROLE`: operator, tenant or auditor")
+	cmd.Flags().StringVar(&role, "role", "", "`ROLE`: operator, tenant, auditor or monitor")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "the `TENANT` that a token of role tenant is for")
 	cmd.Flags().StringVar(&name, "name", "", "a `NAME` to list and revoke it by, and for the log (default: made from role or tenant)")
 	cmd.Flags().DurationVar(&expires, "expires", 0, "for how `LONG` it is valid, such as 720h (default: for ever)")
@@ -121,14 +122,14 @@ func wanted(role, tenant, name string) (control.Token, error) {
 		if tenant == "" {
 			return t, errors.New("a token of role tenant needs --tenant TENANT")
 		}
-	case control.RoleOperator, control.RoleAuditor:
+	case control.RoleOperator, control.RoleAuditor, control.RoleMonitor:
 		if tenant != "" {
 			return t, fmt.Errorf("a token of role %s is for every tenant: leave out --tenant", role)
 		}
 	case "":
-		return t, errors.New("name a role: --role operator, tenant or auditor")
+		return t, errors.New("name a role: --role operator, tenant, auditor or monitor")
 	default:
-		return t, fmt.Errorf("--role %q: want operator, tenant or auditor", role)
+		return t, fmt.Errorf("--role %q: want operator, tenant, auditor or monitor", role)
 	}
 	return t, nil
 }
