@@ -206,6 +206,9 @@ func (v *visit) may(t route) error {
 	if v.token.Role == "" {
 		return errUnknown
 	}
+	if v.token.Role == control.RoleMonitor {
+		return &fault{http.StatusForbidden, "Your token is for /metrics alone."}
+	}
 	v.tenant = v.r.PathValue("tenant")
 	if asked := v.r.URL.Query().Get("tenant"); v.tenant == "" {
 		v.tenant = asked

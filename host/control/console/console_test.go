@@ -227,7 +227,7 @@ func TestRoles(t *testing.T) {
 	visitors := []visitor{
 		{"operator", h.in(h.operator), control.RoleOperator, ""}, {"auditor", h.in(h.auditor), control.RoleAuditor, ""},
 		{"tenant", h.in(h.stores), control.RoleTenant, "stores"}, {"other tenant", h.in(h.books), control.RoleTenant, "books"},
-		{"nobody", h.browser(), "", ""},
+		{"monitor", h.in(h.token(control.Token{Role: control.RoleMonitor})), control.RoleMonitor, ""}, {"nobody", h.browser(), "", ""},
 	}
 	seen := 0
 	for _, route := range h.console.table() {
@@ -248,6 +248,8 @@ func TestRoles(t *testing.T) {
 					want = 303
 				case v.role == "":
 					want = 401
+				case v.role == control.RoleMonitor:
+					want = 403
 				case v.role == control.RoleTenant && (route.who == everyone || about != "" && about != v.tenant):
 					want = 403
 				}
