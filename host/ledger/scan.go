@@ -1,0 +1,520 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// maxRecord is the most bytes of one record. The edge's are below 64 KiB.
+const maxRecord = 1 << 20
+
+// A Record is one line of the ledger: an exchange or an event.
+type Record struct {
+	Number   int64     // in the whole ledger, from 0
+	Segment  int64     // index of the segment that holds it
+	Line     []byte    // the JSON, without the line's end
+	Exchange *Exchange // nil: it is an event
+	Event    *Event    // nil: it is an exchange; Data is a json.RawMessage or nil
+}
+
+// Kind is one of the Kind constants, or that of a later version.
+func (r *Record) Kind() string {
+	if r.Exchange != nil {
+		return KindExchange
+	}
+	return r.Event.Kind
+}
+
+// Time is when the request arrived, or the event was.
+func (r *Record) Time() time.Time {
+	if r.Exchange != nil {
+		return r.Exchange.Time
+	}
+	return r.Event.Time
+}
+
+// Tenant is whom the record is about; "": the whole process.
+func (r *Record) Tenant() string {
+	if r.Exchange != nil {
+		return r.Exchange.Tenant
+	}
+	return r.Event.Tenant
+}
+
+// ParseRecord reads one line, without its end. It takes only the form that
+// [Exchange.AppendJSON] and [Event.AppendJSON] write, so that no two readers
+// can take one line for different things. The record's strings share the
+// memory of line.
+func ParseRecord(line []byte) (Record, error) {
+	s := scanner{}
+	r, err := s.record(line)
+	if err != nil {
+		return Record{}, err
+	}
+	return *r, nil
+}
+
+// A scanner reads records of one form, without allocations: strings are views
+// into the line, slices are used again, so what it returns is valid until
+// its next call.
+type scanner struct {
+	b    []byte
+	i    int
+	want string // what was expected at i, once something failed
+
+	rec      Record
+	exchange Exchange
+	decision Decision
+	event    Event
+	granted  []string
+	policies []Policy // all that were ever needed, with their slices
+	day      string   // the last date, and what it means
+	midnight time.Time
+}
+
+func (s *scanner) record(line []byte) (*Record, error) {
+	s.b, s.i, s.want = line, 0, ""
+	s.rec = Record{Line: line}
+	if len(line) > maxRecord {
+		return nil, fmt.Errorf("record of %d bytes: expected at most %d", len(line), maxRecord)
+	}
+	ok := false
+	if s.lit(`{"kind":"exchange","time":`) {
+		s.rec.Exchange = &s.exchange
+		ok = s.parseExchange(&s.exchange)
+	} else if s.must(`{"kind":`) {
+		s.rec.Event = &s.event
+		ok = s.parseEvent(&s.event)
+	}
+	if !ok {
+		return nil, s.failure()
+	}
+	return &s.rec, nil
+}
+
+func (s *scanner) failure() error {
+	got := s.b[min(s.i, len(s.b)):]
+	if len(got) > 24 {
+		got = got[:24]
+	}
+	return fmt.Errorf("byte %d: expected %s, got %q", s.i, s.want, got)
+}
+
+// fail notes what was expected; the first one counts.
+func (s *scanner) fail(want string) bool {
+	if s.want == "" {
+		s.want = want
+	}
+	return false
+}
+
+// lit takes x if it is next.
+func (s *scanner) lit(x string) bool {
+	if len(s.b)-s.i >= len(x) && string(s.b[s.i:s.i+len(x)]) == x {
+		s.i += len(x)
+		return true
+	}
+	return false
+}
+
+func (s *scanner) must(x string) bool { return s.lit(x) || s.fail(x) }
+
+// end is what every record and statement ends with.
+func (s *scanner) end() bool {
+	return s.must("}") && (s.i == len(s.b) || s.fail("the end of the line"))
+}
+
+func (s *scanner) parseExchange(x *Exchange) bool {
+	*x = Exchange{}
+	if !s.time(&x.Time) ||
+		!s.optString(`,"tenant":`, &x.Tenant) || !s.optString(`,"route":`, &x.Route) ||
+		!s.optString(`,"served":`, &x.Served) || !s.optInt(`,"status":`, &x.Status) || !s.optString(`,"fault":`, &x.Fault) {
+		return false
+	}
+	if s.lit(`,"decision":{`) {
+		x.Decision = &s.decision
+		if !s.parseDecision(&s.decision) {
+			return false
+		}
+	}
+	if s.lit(`,"policies":[`) {
+		if !s.parsePolicies(x) {
+			return false
+		}
+	}
+	if !s.optHex(`,"plan":"`, x.Plan[:]) || !s.optInt(`,"edits":`, &x.Edits) || !s.optInt(`,"applied":`, &x.Applied) ||
+		!s.optInt(`,"not_applied":`, &x.NotApplied) || !s.optString(`,"stopped":`, &x.Stopped) ||
+		!s.optString(`,"untouched":`, &x.Untouched) || !s.optHex(`,"pseudonym":"`, x.Pseudonym[:]) ||
+		!s.optHex(`,"in":"`, x.In[:]) || !s.optHex(`,"out":"`, x.Out[:]) {
+		return false
+	}
+	x.Sealed = s.lit(`,"sealed":true`)
+	return s.optString(`,"exhibit":`, &x.Exhibit) && s.end()
+}
+
+func (s *scanner) parseDecision(d *Decision) bool {
+	*d = Decision{Purposes: d.Purposes[:0]}
+	if s.lit(`"jurisdiction":`) && (!s.nonEmpty(&d.Jurisdiction) || !s.must(",")) {
+		return false
+	}
+	if s.lit(`"facts":`) && (!s.nonEmpty(&d.Facts) || !s.must(",")) {
+		return false
+	}
+	if !s.must(`"granted":[`) {
+		return false
+	}
+	s.granted = s.granted[:0]
+	if !s.lit("]") && !s.list(&s.granted) {
+		return false
+	}
+	if !s.must(`,"by":{`) {
+		return false
+	}
+	granted := s.granted
+	for !s.lit("}") {
+		var p PurposeDecision
+		var by string
+		if len(d.Purposes) > 0 && !s.must(",") {
+			return false
+		}
+		if !s.text(&p.Purpose) || !s.must(":") || !s.text(&by) {
+			return false
+		}
+		slash := strings.IndexByte(by, '/')
+		if slash < 0 {
+			return s.fail("rule/signal")
+		}
+		p.Rule, p.Signal = by[:slash], by[slash+1:]
+		if len(granted) > 0 && granted[0] == p.Purpose {
+			p.Granted, granted = true, granted[1:]
+		}
+		for i := range d.Purposes {
+			if d.Purposes[i].Purpose == p.Purpose {
+				return s.fail("each purpose once")
+			}
+		}
+		d.Purposes = append(d.Purposes, p)
+	}
+	if len(granted) > 0 {
+		return s.fail("a reason for each granted purpose, in the same order")
+	}
+	return s.must("}")
+}
+
+func (s *scanner) parsePolicies(x *Exchange) bool {
+	for n := 0; ; n++ {
+		if n == len(s.policies) {
+			s.policies = append(s.policies, Policy{})
+		}
+		if !s.parsePolicy(&s.policies[n]) {
+			return false
+		}
+		if s.lit("]") {
+			x.Policies = s.policies[:n+1]
+			return true
+		}
+		if !s.must(",") {
+			return false
+		}
+	}
+}
+
+func (s *scanner) parsePolicy(p *Policy) bool {
+	*p = Policy{Given: p.Given[:0], Withheld: p.Withheld[:0], Absent: p.Absent[:0], Undeclared: p.Undeclared[:0]}
+	if !s.must(`{"policy":`) || !s.text(&p.Name) || !s.optHex(`,"digest":"`, p.Digest[:]) ||
+		!s.optInt(`,"version":`, &p.Version) || !s.optString(`,"outcome":`, &p.Outcome) {
+		return false
+	}
+	p.Reused = s.lit(`,"reused":true`)
+	return s.optInt(`,"edits":`, &p.Edits) &&
+		(!s.lit(`,"given":[`) || s.list(&p.Given)) && (!s.lit(`,"withheld":[`) || s.list(&p.Withheld)) &&
+		(!s.lit(`,"absent":[`) || s.list(&p.Absent)) && (!s.lit(`,"undeclared":[`) || s.list(&p.Undeclared)) &&
+		s.must("}")
+}
+
+// parseEvent reads what follows `{"kind":`.
+func (s *scanner) parseEvent(e *Event) bool {
+	*e = Event{}
+	if !s.nonEmpty(&e.Kind) {
+		return false
+	}
+	if e.Kind == KindExchange {
+		return s.fail("the time of an exchange")
+	}
+	if !s.must(`,"time":`) || !s.time(&e.Time) || !s.optString(`,"tenant":`, &e.Tenant) {
+		return false
+	}
+	if s.lit(`,"data":`) {
+		if len(s.b) < s.i+3 {
+			return s.fail("an object")
+		}
+		data := s.b[s.i : len(s.b)-1]
+		if err := checkObject(data); err != nil {
+			return s.fail(err.Error())
+		}
+		e.Data = json.RawMessage(data)
+		s.i = len(s.b) - 1
+	}
+	return s.end()
+}
+
+// checkObject refuses what two readers of JSON could take differently: spaces,
+// names that come twice. Events are rare, so this may allocate.
+func checkObject(data []byte) error {
+	if data[0] != '{' || !json.Valid(data) {
+		return errors.New("an object")
+	}
+	if !utf8.Valid(data) {
+		return errors.New("UTF-8")
+	}
+	var tight bytes.Buffer
+	if err := json.Compact(&tight, data); err != nil || !bytes.Equal(tight.Bytes(), data) {
+		return errors.New("an object without spaces")
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return eachOnce(dec)
+}
+
+// maxDepth of an event's data: what the edge writes has at most four.
+const maxDepth = 16
+
+func eachOnce(dec *json.Decoder) error {
+	type level struct {
+		names map[string]bool // nil: an array
+		value bool            // the next token is a value
+	}
+	var stack []level
+	for {
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		switch t := t.(type) {
+		case json.Delim:
+			if t == '}' || t == ']' {
+				if stack = stack[:len(stack)-1]; len(stack) == 0 {
+					return nil
+				}
+				continue
+			}
+			if len(stack) > 0 {
+				stack[len(stack)-1].value = false
+			}
+			if len(stack) == maxDepth {
+				return fmt.Errorf("at most %d levels", maxDepth)
+			}
+			next := level{}
+			if t == '{' {
+				next.names = map[string]bool{}
+			}
+			stack = append(stack, next)
+		default:
+			top := &stack[len(stack)-1]
+			if name, ok := t.(string); ok && top.names != nil && !top.value {
+				if top.names[name] {
+					return fmt.Errorf("the name %q once", name)
+				}
+				top.names[name], top.value = true, true
+				continue
+			}
+			top.value = false
+		}
+	}
+}
+
+// list reads strings up to the closing bracket; there is at least one.
+func (s *scanner) list(out *[]string) bool {
+	for {
+		var v string
+		if !s.text(&v) {
+			return false
+		}
+		*out = append(*out, v)
+		if s.lit("]") {
+			return true
+		}
+		if !s.must(",") {
+			return false
+		}
+	}
+}
+
+func (s *scanner) optString(name string, out *string) bool {
+	return !s.lit(name) || s.nonEmpty(out)
+}
+
+func (s *scanner) nonEmpty(out *string) bool {
+	return s.text(out) && (*out != "" || s.fail("a text, as empty ones are left out"))
+}
+
+// text reads a JSON string in the one form that appendEscaped writes.
+func (s *scanner) text(out *string) bool {
+	if s.i >= len(s.b) || s.b[s.i] != '"' {
+		return s.fail("a text")
+	}
+	from := s.i + 1
+	for i := from; i < len(s.b); {
+		switch c := s.b[i]; {
+		case c == '"':
+			*out = ""
+			if i > from {
+				*out = unsafe.String(&s.b[from], i-from) // a view: no allocation for each string of each record
+			}
+			s.i = i + 1
+			return true
+		case c == '\\':
+			s.i = i
+			return s.escaped(from, out)
+		case c < 0x20:
+			s.i = i
+			return s.fail("control characters escaped")
+		case c < utf8.RuneSelf:
+			i++
+		default:
+			r, n := utf8.DecodeRune(s.b[i:])
+			if r == utf8.RuneError && n <= 1 {
+				s.i = i
+				return s.fail("UTF-8")
+			}
+			i += n
+		}
+	}
+	s.i = len(s.b)
+	return s.fail("the end of the text")
+}
+
+// escaped reads a string that has an escape at s.i, from its start.
+func (s *scanner) escaped(from int, out *string) bool {
+	b := bytes.Clone(s.b[from:s.i])
+	for s.i < len(s.b) {
+		switch c := s.b[s.i]; {
+		case c == '"':
+			s.i++
+			*out = string(b)
+			return true
+		case c == '\\':
+			rest := s.b[s.i+1:]
+			switch {
+			case len(rest) > 0 && (rest[0] == '"' || rest[0] == '\\'):
+				b = append(b, rest[0])
+				s.i += 2
+			case len(rest) >= 5 && string(rest[:3]) == "u00" && (rest[3] == '0' || rest[3] == '1') && unhex(rest[4]) < 16:
+				b = append(b, (rest[3]-'0')<<4|unhex(rest[4]))
+				s.i += 6
+			default:
+				return s.fail(`\", \\ or \u00XX of a control character`)
+			}
+		case c < 0x20:
+			return s.fail("control characters escaped")
+		case c < utf8.RuneSelf:
+			b = append(b, c)
+			s.i++
+		default:
+			r, n := utf8.DecodeRune(s.b[s.i:])
+			if r == utf8.RuneError && n <= 1 {
+				return s.fail("UTF-8")
+			}
+			b = append(b, s.b[s.i:s.i+n]...)
+			s.i += n
+		}
+	}
+	return s.fail("the end of the text")
+}
+
+// optInt reads a number above zero, as zero is left out.
+func (s *scanner) optInt(name string, out *int) bool {
+	if !s.lit(name) {
+		return true
+	}
+	var n int64
+	if !s.number(&n) {
+		return false
+	}
+	*out = int(n)
+	return n != 0 || s.fail("a number above zero")
+}
+
+// number reads digits without a sign or leading zeros, below 10^18.
+func (s *scanner) number(out *int64) bool {
+	from := s.i
+	var n int64
+	for s.i < len(s.b) && s.b[s.i]-'0' <= 9 && s.i-from < 18 {
+		n = n*10 + int64(s.b[s.i]-'0')
+		s.i++
+	}
+	if s.i == from || s.b[from] == '0' && s.i > from+1 {
+		return s.fail("a number")
+	}
+	*out = n
+	return true
+}
+
+// optHex reads lower-case hexadecimal digits and the closing quote; the name
+// has the opening one. What is zero is left out.
+func (s *scanner) optHex(name string, out []byte) bool {
+	if !s.lit(name) {
+		return true
+	}
+	if len(s.b)-s.i < 2*len(out)+1 {
+		return s.fail("more digits")
+	}
+	some := byte(0)
+	for i := range out {
+		hi, lo := unhex(s.b[s.i]), unhex(s.b[s.i+1])
+		if hi|lo > 15 {
+			return s.fail("hexadecimal digits")
+		}
+		out[i] = hi<<4 | lo
+		some |= out[i]
+		s.i += 2
+	}
+	return (some != 0 || s.fail("a digest, as zero is left out")) && s.must(`"`)
+}
+
+func unhex(c byte) byte {
+	switch {
+	case c-'0' <= 9:
+		return c - '0'
+	case c-'a' <= 5:
+		return c - 'a' + 10
+	}
+	return 0xff
+}
+
+// time reads RFC 3339 with milliseconds, in UTC, with its quotes.
+func (s *scanner) time(out *time.Time) bool {
+	const form = "\"2006-01-02T15:04:05.000Z\""
+	if len(s.b)-s.i < len(form) {
+		return s.fail("a time")
+	}
+	b := s.b[s.i : s.i+len(form)]
+	if string(b[1:11]) != s.day {
+		day, err := time.Parse(time.DateOnly, string(b[1:11]))
+		if err != nil {
+			return s.fail("a date")
+		}
+		s.day, s.midnight = string(b[1:11]), day
+	}
+	two := func(i int) int { // 100 or more: no digits
+		hi, lo := b[i]-'0', b[i+1]-'0'
+		if hi > 9 || lo > 9 {
+			return 100
+		}
+		return int(hi)*10 + int(lo)
+	}
+	h, m, sec, ms := two(12), two(15), two(18), two(21)*10+int(b[23]-'0')
+	if b[0] != '"' || b[11] != 'T' || b[14] != ':' || b[17] != ':' || b[20] != '.' || string(b[24:]) != `Z"` ||
+		h > 23 || m > 59 || sec > 59 || ms > 999 || b[23]-'0' > 9 {
+		return s.fail("a time of day, to the millisecond, UTC")
+	}
+	s.i += len(form)
+	*out = s.midnight.Add(time.Duration(((h*60+m)*60+sec)*1000+ms) * time.Millisecond)
+	return true
+}
