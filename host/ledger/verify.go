@@ -38,7 +38,7 @@ func Verify(dir string, o VerifyOptions) (*Verified, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, err
 	}
-	v := &verifier{f: folder{dir: dir}, o: o, out: &Verified{Since: -1, Damage: []Finding{}, Violations: []Finding{}, Notes: []Finding{}, Gaps: []Gap{}}}
+	v := &verifier{f: archive{dir: dir}, o: o, out: &Verified{Since: -1, Damage: []Finding{}, Violations: []Finding{}, Notes: []Finding{}, Gaps: []Gap{}}}
 	ok, err := v.open()
 	if err != nil || !ok {
 		return v.out, err
@@ -59,7 +59,7 @@ func Verify(dir string, o VerifyOptions) (*Verified, error) {
 
 // A verifier does the work of one Verify.
 type verifier struct {
-	f        folder
+	f        archive
 	o        VerifyOptions
 	out      *Verified
 	files    map[tileName][]int // widths that are there

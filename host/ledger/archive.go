@@ -17,8 +17,8 @@ import (
 
 // Limits of what a reader takes from a folder that anybody may have written.
 const (
-	maxSmall   = 64 << 10       // a key, a checkpoint
-	maxSegment = 256 << 20      // a segment's frame, and its records
+	maxSmall   = 64 << 10  // a key, a checkpoint
+	maxSegment = 256 << 20 // a segment's frame, and its records
 )
 
 // maxEntries is the most bytes of a bundle: 256 entries with their lengths.
@@ -80,8 +80,8 @@ func openSigned(msg []byte, key note.Verifier) (tlog.Tree, error) {
 	return tree, nil
 }
 
-// A folder is a ledger's folder, opened for reading.
-type folder struct {
+// An archive is a ledger's folder, opened for reading.
+type archive struct {
 	dir  string
 	key  note.Verifier
 	tree tlog.Tree // of the signed checkpoint
@@ -90,8 +90,8 @@ type folder struct {
 
 // openFolder opens a ledger whose checkpoint has to be in order. The key "" is
 // that of the folder.
-func openFolder(dir, key string) (*folder, error) {
-	f := &folder{dir: dir}
+func openFolder(dir, key string) (*archive, error) {
+	f := &archive{dir: dir}
 	var err error
 	keyText := []byte(key)
 	if key == "" {
@@ -119,7 +119,7 @@ func width(size int64, level int, n int64) int {
 
 // read returns a tile or bundle that holds at least w, and its name. While the
 // ledger is written, the one of exactly that width may be gone and a wider one there.
-func (f *folder) read(level int, n int64, w int) ([]byte, string, error) {
+func (f *archive) read(level int, n int64, w int) ([]byte, string, error) {
 	limit := int64(tileWidth * tlog.HashSize)
 	if level == entriesLevel {
 		limit = maxEntries
@@ -146,7 +146,7 @@ func (f *folder) read(level int, n int64, w int) ([]byte, string, error) {
 }
 
 // bundle returns the statements of bundle n, unchecked against the tree.
-func (f *folder) bundle(n int64) ([]Statement, error) {
+func (f *archive) bundle(n int64) ([]Statement, error) {
 	w := width(f.tree.N, 0, n)
 	b, name, err := f.read(entriesLevel, n, w)
 	if err != nil {
@@ -172,7 +172,7 @@ func (f *folder) bundle(n int64) ([]Statement, error) {
 }
 
 // ReadHashes answers tlog's questions from the tiles.
-func (f *folder) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+func (f *archive) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	out := make([]tlog.Hash, len(indexes))
 	for i, index := range indexes {
 		t := tlog.TileForIndex(tileHeight, index)
