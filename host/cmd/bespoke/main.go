@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit status: 0 done, 1 the answer is no, 2 wrong use.
+// Exit status: 0 done, 1 the answer is no, 2 wrong use; audit probe has 3 besides.
 const (
 	exitNo    = 1
 	exitUsage = 2
@@ -38,6 +38,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case errors.Is(err, errAnswered):
 		return exitNo
+	case errors.Is(err, errOpen):
+		return exitOpen
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "bespoke: %v\n", usage.error)
 		return exitUsage
