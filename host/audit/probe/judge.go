@@ -198,7 +198,7 @@ func (r *run) page(d *dimension, c, p, state int, level float64, random *rand.Ra
 		out.Verdict = Differs
 	case t != nil && t.Least > level:
 		out.Verdict = Undecided
-		out.Method += fmt.Sprintf(" (%d and %d pairs cannot reach the level of %.2g: ask for more)", t.Pairs, t.Same, level)
+		out.Method += fmt.Sprintf(" (too few pairs: %d and %d cannot reach p = %.2g)", t.Pairs, t.Same, level)
 	}
 	return out
 }

@@ -349,7 +349,7 @@ func (r *run) pair(ctx context.Context, s *slot) error {
 		if s.bFirst {
 			one.first, one.second = c.b, c.a
 		}
-		if !one.equal && !s.same && r.conds[s.cond].name != agree && r.keep(s) {
+		if !one.equal && !s.same && !s.dim.declared && r.conds[s.cond].name != agree && r.keep(s) {
 			one.exhibit = r.exhibit(s, page, a, b, x, y, c.differs)
 		}
 		list = append(list, one)

@@ -3,6 +3,7 @@ package probe
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -28,6 +29,9 @@ func (r *Report) Text(w io.Writer) {
 		r.Dimensions[i].text(w)
 	}
 	fmt.Fprintf(w, "\nEqual shows something only where those who agree differ (power).\n")
+	for _, m := range r.tests() {
+		fmt.Fprintf(w, "p: %s; all tests together have the level %g\n", m, r.Alpha)
+	}
 	for i, e := range r.Exhibits {
 		e.text(w, i+1)
 	}
@@ -62,7 +66,7 @@ func (d *Dimension) text(w io.Writer) {
 	row := func(name, verdict string, c *Cell) {
 		how := c.Method
 		if c.Test != nil {
-			how += fmt.Sprintf("; p = %.4g (%s)", c.Test.P, c.Test.Method)
+			how += fmt.Sprintf("; p = %.4g", c.Test.P)
 		}
 		if c.Failed > 0 {
 			how += fmt.Sprintf("; %d pairs failed", c.Failed)
@@ -98,6 +102,19 @@ func (e *Exhibit) text(w io.Writer, n int) {
 	}{{"a", &e.A}, {"b", &e.B}} {
 		fmt.Fprintf(w, "  %s again: %s\n", one.name, Curl(&one.w.Requests[len(one.w.Requests)-1]))
 	}
+}
+
+// tests names the methods of the tests that were made.
+func (r *Report) tests() (list []string) {
+	for i := range r.Dimensions {
+		d := &r.Dimensions[i]
+		for _, c := range append([]Cell{d.Agree}, d.Refuse...) {
+			if c.Test != nil && !slices.Contains(list, c.Test.Method) {
+				list = append(list, c.Test.Method)
+			}
+		}
+	}
+	return list
 }
 
 // clip quotes a value for a line of a terminal: a site's bytes cannot steer it.

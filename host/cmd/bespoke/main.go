@@ -66,7 +66,8 @@ To see it work:           bespoke demo
 To check a configuration: bespoke check -c bespoke.yaml
 To serve:                 bespoke serve -c bespoke.yaml
 
-Exit status: 0 done, 1 the answer is no (or it failed), 2 wrong use.`,
+Exit status: 0 done, 1 the answer is no (or it failed), 2 wrong use; audit probe:
+3 the question stays open.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
