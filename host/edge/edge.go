@@ -30,6 +30,10 @@ import (
 	"bespoke/host/watch"
 )
 
+// LevelLines is the level at which the lines of policies are logged, those of
+// uploads aside: below debug, as they may hold what a policy read of visitors.
+const LevelLines = slog.LevelDebug - 4
+
 // Config is what an Edge needs. Site, Modules and Sealer are required.
 type Config struct {
 	Site    *config.Config

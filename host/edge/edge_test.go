@@ -139,7 +139,7 @@ func TestMain(m *testing.M) {
 
 func newRig(t testing.TB, origin http.Handler, opts ...rigOption) *rig {
 	t.Helper()
-	c := rigConfig{routes: nearbyAndGreet, trust: "127.0.0.0/8", level: slog.LevelDebug}
+	c := rigConfig{routes: nearbyAndGreet, trust: "127.0.0.0/8", level: LevelLines}
 	for _, o := range opts {
 		o(&c)
 	}

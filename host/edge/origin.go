@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -148,12 +148,14 @@ func originFault(err error) fault {
 // originError describes an error without what the origin sent, which may hold
 // a visitor's data.
 func originError(err error) string {
-	s := err.Error()
-	if i := bytes.IndexAny([]byte(s), "\n\""); i >= 0 {
+	return unquoted(err.Error())
+}
+
+// unquoted is the text of an error up to where it begins to quote something,
+// at most 200 bytes.
+func unquoted(s string) string {
+	if i := strings.IndexAny(s, "\n\"'`"); i >= 0 {
 		s = s[:i]
 	}
-	if len(s) > 200 {
-		s = s[:200]
-	}
-	return s
+	return s[:min(len(s), 200)]
 }

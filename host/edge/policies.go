@@ -77,16 +77,16 @@ func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase) (fuel int64, err
 	clear(x.edits[mark:])
 	x.edits, x.located = x.edits[:mark], located
 	x.failed++
-	kind := "unknown"
+	kind, text := "unknown", ""
 	var f *engine.Fault
 	if errors.As(err, &f) {
-		kind = f.Kind.String()
+		kind, text = f.Kind.String(), f.Plain()
 		if f.Kind == engine.FaultSuspended {
 			return fuel, err // was told when it was suspended
 		}
 	}
 	x.edge.log.LogAttrs(x.edge.ctx, slog.LevelWarn, "policy failed", slog.String("tenant", x.tenant.name),
-		slog.String("route", x.route.Path), slog.String("policy", p.name), slog.String("fault", kind), slog.String("error", err.Error()))
+		slog.String("route", x.route.Path), slog.String("policy", p.name), slog.String("fault", kind), slog.String("error", text))
 	return fuel, err
 }
 
@@ -134,8 +134,9 @@ type view struct {
 	buf    [64]byte // of the value read last
 }
 
-// Log keeps a line of an uploaded policy for its tenant; one of any other goes
-// to the operator's log, at debug level only, as it may hold what the policy read.
+// Log keeps a line of an uploaded policy for its tenant; that of any other goes
+// to the operator's log, at a level of its own, as it may hold
+// what the policy read.
 func (v *view) Log(level abi.Level, line []byte) {
 	x := v.x
 	if x.witness != nil {
@@ -145,10 +146,10 @@ func (v *view) Log(level abi.Level, line []byte) {
 		x.edge.store.ring(x.tenant.name, v.policy.ref.Name).add(x.began, v.pick.version, level, string(line))
 		return
 	}
-	if !x.edge.log.Enabled(x.edge.ctx, slog.LevelDebug) {
+	if !x.edge.log.Enabled(x.edge.ctx, LevelLines) {
 		return
 	}
-	x.edge.log.LogAttrs(x.edge.ctx, slog.LevelDebug, "policy", slog.String("tenant", x.tenant.name),
+	x.edge.log.LogAttrs(x.edge.ctx, LevelLines, "policy", slog.String("tenant", x.tenant.name),
 		slog.String("policy", v.policy.name), slog.Int("level", int(level)), slog.String("line", string(line)))
 }
 

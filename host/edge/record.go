@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"bespoke/host/consent"
 	"bespoke/modules/abi"
 )
 
@@ -30,7 +31,9 @@ func (x *exchange) record(f fault) {
 		attrs = append(attrs, slog.String("tenant", x.tenant.name))
 	}
 	if x.tenant != nil && x.tailors() {
-		attrs = append(attrs, slog.String("jurisdiction", x.decision.Jurisdiction.ID))
+		if x.byPlace() { // else it would tell where the visitor is, and nothing else
+			attrs = append(attrs, slog.String("jurisdiction", x.decision.Jurisdiction.ID))
+		}
 		for p := range abi.Purpose(abi.Purposes) {
 			granted := "denied"
 			if x.decision.Grants(p) {
@@ -50,6 +53,17 @@ func (x *exchange) record(f fault) {
 		attrs = append(attrs, slog.String("fault", faults[f].name), slog.String("source", faults[f].source))
 	}
 	e.log.LogAttrs(x.edge.ctx, level, "exchange", attrs...)
+}
+
+// byPlace reports whether some purpose was settled by the default of the
+// visitor's place.
+func (x *exchange) byPlace() bool {
+	for p := range abi.Purpose(abi.Purposes) {
+		if x.decision.Rule(p) == consent.ByJurisdiction {
+			return true
+		}
+	}
+	return false
 }
 
 // outcome tells what became of the edits of the body.

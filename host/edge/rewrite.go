@@ -196,7 +196,7 @@ func (x *exchange) planRefused(err error) {
 	x.failed++
 	x.untouched = "plan refused"
 	x.edge.log.LogAttrs(x.edge.ctx, slog.LevelError, "plan refused", slog.String("tenant", x.tenant.name),
-		slog.String("route", x.route.Path), slog.String("error", err.Error()))
+		slog.String("route", x.route.Path), slog.String("error", unquoted(err.Error())))
 }
 
 // tail is what is added to the end of every page that is rewritten: the way to

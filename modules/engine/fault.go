@@ -57,6 +57,23 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
+// Plain describes the fault without what the policy chose, such as the status
+// that it ended itself with: a policy could say there what it read of a visitor.
+// So this may be logged where that may not.
+func (f *Fault) Plain() string {
+	var ex *exit
+	var bad *badRange
+	switch {
+	case f.Kind == FaultHost: // the text of a panic may quote anything
+		return "the host failed during the run"
+	case errors.As(f.Err, &ex):
+		return "the policy ended itself"
+	case errors.As(f.Err, &bad):
+		return bad.what + " is outside the memory"
+	}
+	return f.Err.Error()
+}
+
 // errFuel is how a host function leaves a guest that cannot pay for it.
 var errFuel = errors.New("the fuel is used up")
 

@@ -23,7 +23,8 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	var listen, admin, state, geoPath, level string
+	var listen, admin, state, geoPath string
+	var l logFlags
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Serve the example sites on this machine",
@@ -34,7 +35,7 @@ X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
 		Example: "  bespoke demo\n  bespoke demo --listen 127.0.0.1:9000 --state ./demo-state\n  bespoke demo --admin 127.0.0.1:9090",
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := logger(cmd.ErrOrStderr(), level)
+			log, err := l.logger(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -91,7 +92,7 @@ X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
 	cmd.Flags().StringVar(&admin, "admin", "127.0.0.1:9090", "`ADDR` (host:port) for the consoles and the admin API; \"\" for none. If the default is taken, another port is")
 	cmd.Flags().StringVar(&state, "state", "", "folder `DIR` for keys and compiled policies (default: a temporary one, removed at the end)")
 	cmd.Flags().StringVar(&geoPath, "geo", "", "geo database `PATH` to use in place of the made-up one, as 'make geodata' fetches it")
-	cmd.Flags().StringVar(&level, "log", "warn", "least severe `LEVEL` to log: debug, info, warn, error")
+	l.add(cmd, "warn", "text")
 	return cmd
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -24,7 +23,8 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	var file, level string
+	var file string
+	var l logFlags
 	cmd := &cobra.Command{
 		Use:   "serve -c FILE",
 		Short: "Serve the sites of a configuration",
@@ -34,7 +34,7 @@ again; one that is not right changes nothing and is reported.`,
 		Example: "  bespoke serve -c bespoke.yaml",
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := logger(cmd.ErrOrStderr(), level)
+			log, err := l.logger(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -45,21 +45,13 @@ again; one that is not right changes nothing and is reported.`,
 		},
 	}
 	configFlag(cmd, &file)
-	cmd.Flags().StringVar(&level, "log", "info", "least severe `LEVEL` to log: debug, info, warn, error")
+	l.add(cmd, "info", "json")
 	return cmd
 }
 
 func configFlag(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVarP(file, "config", "c", "", "the configuration `FILE` (YAML)")
 	cmd.MarkFlagRequired("config")
-}
-
-func logger(w io.Writer, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usageError{fmt.Errorf("--log %q: want debug, info, warn or error", level)}
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
 }
 
 func checkCommand() *cobra.Command {
