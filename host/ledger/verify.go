@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -426,7 +427,9 @@ func (v *verifier) record(st *Statement, i int64, line []byte, sealed bool) {
 	} else {
 		v.event(r)
 	}
-	v.before = r.Kind()
+	if v.before = KindExchange; r.Exchange == nil {
+		v.before = strings.Clone(r.Event.Kind) // the memory of the line is used again
+	}
 	if v.o.Each != nil {
 		v.o.Each(r)
 	}
