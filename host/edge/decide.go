@@ -30,8 +30,14 @@ func (x *exchange) decide(whole geo.Place) {
 	x.lookUpSubject()
 	s.Choice, s.ChoiceUnreadable = x.comparable(), x.kept.unreadable
 	s.Subject, s.SubjectUnknown = x.subject.choice, x.subject.standing == subjectUnknown
+	if x.unrecorded {
+		would := consent.Decide(s)
+		x.stands, s.NoRecord = would.Granted(), true
+	}
 	x.decision = consent.Decide(s)
-	x.tally.decided = true
+	if x.tally.decided = true; !x.unrecorded {
+		x.stands = x.decision.Granted()
+	}
 	x.place = whole.At(precision(&x.decision))
 }
 

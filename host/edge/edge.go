@@ -11,6 +11,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,8 +48,14 @@ type Config struct {
 	// Recommenders are those of Site; the caller closes them. With nil, no tenant has
 	// a catalogue.
 	Recommenders *Recommenders
-	Log          *slog.Logger     // nil: nothing is logged
-	Now          func() time.Time // nil: the system's clock
+	// Ledger records every exchange, and what changes; the caller closes it after the
+	// Edge. With nil, nothing is recorded.
+	Ledger Ledger
+	// Sample is of how many exchanges one has the digests of its bodies recorded;
+	// 0: SampleEvery; less: none.
+	Sample int
+	Log    *slog.Logger     // nil: nothing is logged
+	Now    func() time.Time // nil: the system's clock
 }
 
 // An Edge serves the sites of one configuration. It is safe for concurrent use.
@@ -59,6 +66,8 @@ type Edge struct {
 	subjects *Subjects
 	learned  *Recommenders
 	privacy  *control.Privacy
+	ledger   Ledger // nil: nothing is recorded
+	sample   int
 	log      *slog.Logger
 	now      func() time.Time
 	zones    zones
@@ -67,6 +76,7 @@ type Edge struct {
 	stop     sync.Once
 	uploads  atomic.Int64 // bytes of request bodies that are held
 
+	counted   atomic.Uint64 // exchanges, for the sample
 	exchanges atomic.Uint64 // that chose versions of policies: picks those of a canary
 
 	// What is counted: of sites, and of requests that are no site's.
@@ -96,7 +106,7 @@ func New(c Config) (*Edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, subjects: c.Subjects, learned: c.Recommenders, privacy: privacy, log: c.Log, now: c.Now}
+	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, subjects: c.Subjects, learned: c.Recommenders, privacy: privacy, ledger: c.Ledger, sample: cmp.Or(c.Sample, SampleEvery), log: c.Log, now: c.Now}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}

@@ -81,6 +81,8 @@ type rigConfig struct {
 	level  slog.Level
 	known  bool
 	items  *recommend.Recommender
+	ledger Ledger
+	sample int
 }
 
 func routes(yaml string) rigOption   { return func(c *rigConfig) { c.routes = yaml } }
@@ -92,6 +94,8 @@ func withSubjects() rigOption        { return func(c *rigConfig) { c.known = tru
 func offering(i *recommend.Recommender) rigOption {
 	return func(c *rigConfig) { c.items = i }
 }
+func recordedBy(l Ledger) rigOption    { return func(c *rigConfig) { c.ledger = l } }
+func sampling(n int) rigOption         { return func(c *rigConfig) { c.sample = n } }
 func trusting(prefix string) rigOption { return func(c *rigConfig) { c.trust = prefix } }
 
 // A clock is the system's, and what a test adds.
@@ -191,7 +195,7 @@ func newRig(t testing.TB, origin http.Handler, opts ...rigOption) *rig {
 			}
 		})
 	}
-	r.edge, err = New(Config{Site: site, Modules: modules, Geo: places, Store: r.store, Subjects: r.known, Sealer: sealer, Log: log, Now: r.clock.now})
+	r.edge, err = New(Config{Site: site, Modules: modules, Geo: places, Store: r.store, Subjects: r.known, Ledger: c.ledger, Sample: c.sample, Sealer: sealer, Log: log, Now: r.clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,19 +33,21 @@ type exchange struct {
 	route     *route
 	seen      visible // what policies may see of the request
 
-	peer     netip.Addr // who the connection is from
-	trusted  bool       // the peer is a trusted proxy
-	place    geo.Place  // as far as the decision grants; the rest is gone
-	decision consent.Decision
-	stricter bool       // the site asks where the rules of the place would not
-	cookies  ownCookies // of ours, that came
-	kept     keptChoice
-	subject  subject
-	declared profile.Preferences
-	hidden   hiddenItems
-	inferred *inferred // nil: nobody asked, or it is not granted
-	item     string    // of the catalogue, that the page shows
-	told     *answers  // answers to policies about items; nil: none
+	peer       netip.Addr // who the connection is from
+	trusted    bool       // the peer is a trusted proxy
+	place      geo.Place  // as far as the decision grants; the rest is gone
+	decision   consent.Decision
+	unrecorded bool        // what is done cannot be recorded, so nothing is granted
+	stands     consent.Set // what would be granted if it could be recorded
+	stricter   bool        // the site asks where the rules of the place would not
+	cookies    ownCookies  // of ours, that came
+	kept       keptChoice
+	subject    subject
+	declared   profile.Preferences
+	hidden     hiddenItems
+	inferred   *inferred // nil: nobody asked, or it is not granted
+	item       string    // of the catalogue, that the page shows
+	told       *answers  // answers to policies about items; nil: none
 
 	in          *fasthttp.Response // the origin's answer
 	kind        kind               // of its body, if that may be edited
@@ -64,24 +66,28 @@ type exchange struct {
 	uploading   int64          // bytes of the upload budget that it holds
 	untouched   string         // why the body's edits were not even tried; "": they were
 	streamed    bool           // the body is written after the handler returns
+	stream      *stream        // which, if it is one
 	passing     *[]byte        // of buffers: a body that passes as it is
 	parcel      parcel         // what is sent of a body that is whole in memory
 	scratch     []byte         // for values of headers
 	tally       tally          // for the figures
+	rec         *recording     // what is noted of it
 }
 
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+var exchanges = sync.Pool{New: func() any { return &exchange{rec: new(recording)} }}
 
 // handle is the life of a response.
 func (e *Edge) handle(ctx *fasthttp.RequestCtx) {
 	snap := e.acquire()
 	if snap == nil {
 		stopping.answer(ctx)
+		e.recordRefused(stopping)
 		return
 	}
 	x := exchanges.Get().(*exchange)
 	x.edge, x.ctx, x.snap, x.began = e, ctx, snap, e.now()
 	x.tally.open(e)
+	x.sample()
 	f := x.runSafely()
 	if f != noFault {
 		f.answer(ctx)
@@ -104,6 +110,10 @@ func (x *exchange) runSafely() (f fault) {
 		if r := recover(); r != nil {
 			x.edge.log.LogAttrs(x.edge.ctx, slog.LevelError, "panic", slog.String("at", string(debug.Stack())))
 			x.streamed, x.body = false, nil // it may be broken
+			x.parcel.x = nil
+			if x.stream != nil {
+				x.stream.x = nil // closing it does not end the exchange: handle does
+			}
 			f = internal
 		}
 	}()
@@ -134,7 +144,8 @@ func (x *exchange) end() {
 	clear(own[:cap(own)])
 	x.cookies.reset()
 	x.drafts.Reset()
-	*x = exchange{edits: edits[:0], own: own[:0], scratch: x.scratch[:0], cookies: x.cookies, drafts: x.drafts, tally: tally{shard: x.tally.shard}}
+	x.rec.reset()
+	*x = exchange{rec: x.rec, edits: edits[:0], own: own[:0], scratch: x.scratch[:0], cookies: x.cookies, drafts: x.drafts, tally: tally{shard: x.tally.shard}}
 	exchanges.Put(x)
 }
 
@@ -161,7 +172,9 @@ func (x *exchange) run() fault {
 		// 2. Where is the visitor? No later phase looks at the address.
 		whole := x.findPlace()
 
-		// 3. What did the visitor grant? What they did not is dropped here.
+		// 3. What did the visitor grant? What they did not is dropped here, and so is
+		// all of it where it could not be recorded.
+		x.reserve()
 		x.decide(whole)
 
 		// 4. What did the visitor tell us themselves? It is opened when a policy

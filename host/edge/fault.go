@@ -52,6 +52,19 @@ var faults = [...]faultRow{
 	internal:       {"internal", "internal", 500, "Something went wrong here. Please try again in a moment."},
 }
 
+// faultNames are the faults as they are recorded: source/name.
+var faultNames = func() (names [len(faults)]string) {
+	for f, row := range faults {
+		if row.name != "" {
+			names[f] = row.source + "/" + row.name
+		}
+	}
+	return names
+}()
+
+// String returns source and name of a fault; "" for none.
+func (f fault) String() string { return faultNames[f] }
+
 // answer sends the fault's page in place of whatever was there.
 func (f fault) answer(ctx *fasthttp.RequestCtx) {
 	row := &faults[f]
@@ -86,5 +99,6 @@ func (e *Edge) malformed(ctx *fasthttp.RequestCtx, err error) {
 	f.answer(ctx)
 	ctx.SetConnectionClose()
 	e.homeless.Fault(0, servedEdge, uint8(f), faults[f].status)
+	e.recordRefused(f)
 	e.log.LogAttrs(e.ctx, slog.LevelDebug, "refused", slog.String("fault", faults[f].name), slog.Int("status", faults[f].status))
 }

@@ -11,13 +11,15 @@ import (
 	"bespoke/modules/engine"
 )
 
-// Who answered, as the figures name it.
+// Who answered, as the figures and the record name it.
 const (
 	servedOrigin uint8 = iota
 	servedPolicy       // a redirect
 	servedCentre       // the privacy centre, and what else the edge has of its own
 	servedEdge         // a fault
 )
+
+var servedNames = [...]string{servedOrigin: "origin", servedPolicy: "policy", servedCentre: "centre", servedEdge: "edge"}
 
 // Outcomes of reads, as the figures name them.
 const (
@@ -33,7 +35,7 @@ const readClasses = int(abi.Interests) + 1
 // figures returns the words that this package's figures are told by.
 func figures() watch.Names {
 	n := watch.Names{
-		Served:   []string{servedOrigin: "origin", servedPolicy: "policy", servedCentre: "centre", servedEdge: "edge"},
+		Served:   servedNames[:],
 		Outcomes: []string{readGiven: "given", readWithheld: "withheld", readAbsent: "absent", readUndeclared: "undeclared"},
 		Rules:    consent.Rules(),
 	}

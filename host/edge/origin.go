@@ -99,9 +99,9 @@ func isReset(err error) bool {
 // body stays a stream.
 func (x *exchange) askOrigin() fault {
 	x.prepareRequest()
-	// Where nothing can be edited, the answer goes straight into the visitor's.
+	// What has no body goes straight into the visitor's answer.
 	x.in = &x.ctx.Response
-	if x.route != nil && len(x.route.policies) > 0 && !x.ctx.Request.Header.IsHead() {
+	if !x.ctx.Request.Header.IsHead() {
 		x.in = fasthttp.AcquireResponse()
 	}
 	at := x.edge.tick()

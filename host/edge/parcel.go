@@ -29,6 +29,9 @@ func (p *parcel) add(b []byte) {
 // send makes the parcel the body of the exchange's answer.
 func (p *parcel) send(x *exchange) {
 	p.x, x.streamed = x, true
+	for _, b := range p.pieces[1:] {
+		x.rec.out.add(b)
+	}
 	x.ctx.Response.SetBodyStream(p, p.size)
 }
 
@@ -74,9 +77,12 @@ func (p *parcel) WriteTo(w io.Writer) (n int64, err error) {
 func (p *parcel) Read(b []byte) (int, error) { return p.pieces.Read(b) }
 
 // CloseWithError ends the exchange.
-func (p *parcel) CloseWithError(error) error {
+func (p *parcel) CloseWithError(err error) error {
 	if x := p.x; x != nil {
 		p.x = nil
+		if err == nil { // all of it was sent
+			x.rec.out.end()
+		}
 		x.record(noFault)
 		x.end()
 	}

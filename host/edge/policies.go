@@ -28,6 +28,7 @@ func (x *exchange) choose() {
 		}
 		x.picks = append(x.picks, pk)
 	}
+	x.rec.begin(x.picks)
 }
 
 // runPolicies runs the route's policies of a phase, in the order that the
@@ -46,7 +47,7 @@ func (x *exchange) runPolicies(ph abi.Phase) {
 		}
 		mark := len(x.edits)
 		at = x.edge.tick()
-		fuel, err := x.runPolicy(p, pk, ph)
+		fuel, err := x.runPolicy(p, pk, ph, &x.rec.did[i])
 		x.ran(p, at, fuel, mark, err)
 		if pk.shadow != nil {
 			x.compareShadow(p, pk, ph, mark)
@@ -55,11 +56,12 @@ func (x *exchange) runPolicies(ph abi.Phase) {
 }
 
 // runPolicy runs one policy and leaves its edits in the exchange, or none. It
-// tells what fuel that took, and why there are none.
-func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase) (fuel int64, err error) {
+// tells what fuel that took, and why there are none. What the policy did is noted in
+// did, if that is not nil.
+func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase, did *done) (fuel int64, err error) {
 	mark, located := len(x.edits), x.located
 	v := &x.view
-	*v = view{x: x, policy: p, pick: pk, phase: ph}
+	*v = view{x: x, policy: p, pick: pk, phase: ph, did: did}
 	if x.witness != nil {
 		x.witness.begins(p, pk, ph)
 	}
@@ -72,8 +74,10 @@ func (x *exchange) runPolicy(p *policy, pk *pick, ph abi.Phase) (fuel int64, err
 			x.edits[n-1] = abi.Edit{} // a reason for nothing, and not for the next policy's edits
 			x.edits = x.edits[:n-1]
 		}
+		did.ended(nil, len(x.edits)-mark)
 		return fuel, nil
 	}
+	did.ended(err, 0)
 	clear(x.edits[mark:])
 	x.edits, x.located = x.edits[:mark], located
 	x.failed++
@@ -97,12 +101,12 @@ func (x *exchange) compareShadow(p *policy, pk *pick, ph abi.Phase, mark int) {
 	located, failed := x.located, x.failed
 	defer func(w witness) { x.witness = w }(x.witness)
 	x.witness = nil // it counts for nothing
-	staged := pick{module: pk.shadow.module, manifest: pk.shadow.manifest, page: pk.shadow.page, version: pk.shadowVersion}
+	staged := pick{module: pk.shadow.module, manifest: pk.shadow.manifest, page: pk.shadow.page, reads: pk.shadow.reads, version: pk.shadowVersion}
 	if staged.runs(ph) {
 		if staged.page && x.body != nil {
 			x.body.page()
 		}
-		x.runPolicy(p, &staged, ph)
+		x.runPolicy(p, &staged, ph, nil)
 	}
 	pk.shadow.shadowed.Add(1)
 	if !slices.Equal(x.edits[mark:counted], x.edits[counted:]) {
@@ -131,6 +135,7 @@ type view struct {
 	policy *policy
 	pick   *pick
 	phase  abi.Phase
+	did    *done    // what is noted of the run; nil: it counts for nothing
 	buf    [64]byte // of the value read last
 }
 

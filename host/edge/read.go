@@ -25,21 +25,25 @@ func (v *view) Read(key []byte) ([]byte, bool) {
 func (v *view) answer(key []byte) ([]byte, bool) {
 	k := string(key)
 	class := abi.Classify(k)
-	if class == abi.Unknown || !v.pick.manifest.Declares(k) {
-		v.x.tally.read(class, readUndeclared)
+	number, declared := v.pick.reads.find(k)
+	if class == abi.Unknown || !declared {
+		v.took(class, 0, readUndeclared)
 		return nil, false
 	}
 	if p, needs := class.Needs(); needs && !v.x.decision.Grants(p) && !(p == abi.Localize && v.x.chosePlace()) {
-		v.x.tally.read(class, readWithheld)
+		v.took(class, number, readWithheld)
 		return nil, false
 	}
 	value, ok := v.held(k, class)
-	if ok {
-		v.x.tally.read(class, readGiven)
-	} else {
-		v.x.tally.read(class, readAbsent)
+	if !ok {
+		v.took(class, number, readAbsent)
+		return nil, false
 	}
-	return value, ok
+	v.took(class, number, readGiven)
+	if class != abi.Public {
+		v.personal()
+	}
+	return value, true
 }
 
 // held returns what there is for a key that the policy may have.
@@ -154,6 +158,7 @@ func (v *view) time(k string) ([]byte, bool) {
 	zone := x.tenant.zone
 	if z := x.edge.zones.load(x.place.TimeZone); z != nil {
 		zone = z
+		v.personal()
 	}
 	t := x.began.In(zone)
 	b := v.buf[:0]

@@ -18,12 +18,13 @@ import (
 // asked for last: a policy reads again what did not fit its memory, and must find
 // the same.
 type answers struct {
-	band  string // the key's
-	value []byte // of band
-	text  []byte // of any other key
-	picks []recommend.Pick
-	query recommend.Query
-	muted []string
+	band   string // the key's
+	sifted bool   // by what the visitor declared
+	value  []byte // of band
+	text   []byte // of any other key
+	picks  []recommend.Pick
+	query  recommend.Query
+	muted  []string
 }
 
 var answerRooms = sync.Pool{New: func() any { return new(answers) }}
@@ -62,8 +63,11 @@ func (v *view) recommended(band string) ([]byte, bool) {
 	}
 	t := x.tell()
 	if t.band != band || len(t.value) == 0 {
-		t.band, t.value = band, t.value[:0]
+		t.band, t.value, t.sifted = band, t.value[:0], false
 		x.appendBand(t, rec, band)
+	}
+	if t.sifted {
+		v.personal()
 	}
 	return t.value, len(t.value) > 0
 }
@@ -109,6 +113,7 @@ func (x *exchange) appendBand(t *answers, rec *recommend.Recommender, key string
 	if t.muted = append(t.muted[:0], x.preferences().Muted...); len(t.muted) > 0 {
 		q.N = recommend.MaxN // some of them go
 	}
+	t.sifted = len(q.Hidden)+len(t.muted) > 0
 	t.picks = rec.AppendBand(t.picks[:0], band, q)
 	for _, p := range t.picks {
 		it, ok := cat.Item(p.Item)

@@ -24,7 +24,7 @@ const (
 func (x *exchange) openBody() {
 	coded := codingOf(x.in.Header.ContentEncoding())
 	b := bodies.Get().(*body)
-	b.open(x.in.BodyStream(), coded, x.snap.site.Limits.DecodedBodyBytes)
+	b.open(x.originBody(), coded, x.snap.site.Limits.DecodedBodyBytes)
 	x.body = b
 }
 
@@ -71,8 +71,7 @@ func (x *exchange) rewrite() {
 	case x.unchunked:
 		x.whole()
 	default:
-		x.streamed = true
-		out.SetBodyStream(&stream{x: x, src: b}, -1)
+		x.send(b, -1)
 	}
 }
 
@@ -151,13 +150,14 @@ func (x *exchange) whole() {
 		}
 	}
 	if b.err == io.EOF {
+		x.rec.out.add(b.out.Bytes())
+		x.rec.out.end()
 		out.SetBody(b.out.Bytes())
 		return
 	}
 	// The origin broke off, or went on for too long. So does the answer, at the
 	// same place: what came is sent, and the connection ends before the message does.
-	x.streamed = true
-	out.SetBodyStream(&stream{x: x, src: b}, b.out.Len()+1)
+	x.send(b, b.out.Len()+1)
 }
 
 // plan compiles the edits of markup.

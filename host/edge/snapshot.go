@@ -167,7 +167,7 @@ func newRoute(r config.Route, modules *Modules) (route, error) {
 			if err != nil {
 				return out, fmt.Errorf("policy %s: %w", u.Use, err)
 			}
-			p.fixed = pick{module: module, manifest: manifest, page: readsFamily(manifest, abi.KeyPage)}
+			p.fixed = pick{module: module, manifest: manifest, reads: newReadable(manifest), digest: shortDigest(module.Digest()), page: readsFamily(manifest, abi.KeyPage)}
 			out.request = out.request || p.fixed.runs(abi.OnRequest)
 			out.response = out.response || p.fixed.runs(abi.OnResponse)
 			out.headers = out.headers || readsFamily(manifest, abi.KeyRequestHeader)

@@ -44,7 +44,8 @@ type stored struct {
 	once     sync.Once
 	module   *engine.Module // nil if it failed
 	manifest *abi.Manifest
-	page     bool // reads the page
+	reads    *readable // of the manifest
+	page     bool      // reads the page
 	err      error
 	number   int         // of the version
 	loaded   atomic.Bool // module is there, and what is above is not changed any more
@@ -147,6 +148,7 @@ func (s *Store) stored(tenant, policy string, v registry.Version) *stored {
 		if list := e.module.Manifests(); len(list) > 0 {
 			e.manifest = &list[0]
 		}
+		e.reads = newReadable(e.manifest)
 		e.page = readsFamily(e.manifest, abi.KeyPage)
 		e.number = v.Number
 		e.loaded.Store(true)
@@ -178,8 +180,10 @@ func readsFamily(m *abi.Manifest, prefix string) bool {
 type pick struct {
 	module   *engine.Module // nil: nothing
 	manifest *abi.Manifest
-	page     bool // it reads the page
-	version  int  // of an upload; 0 otherwise
+	reads    *readable // of the manifest
+	digest   [16]byte  // of the module
+	page     bool      // it reads the page
+	version  int       // of an upload; 0 otherwise
 
 	shadow        *stored // runs as well, and is only compared
 	shadowVersion int
@@ -207,6 +211,13 @@ func (s *Store) pick(tenant, policy string, version int, n uint64) (p pick) {
 		return p
 	}
 	e := s.stored(tenant, policy, run)
-	p.module, p.manifest, p.page, p.version = e.module, e.manifest, e.page, run.Number
+	p.module, p.manifest, p.reads, p.page, p.version = e.module, e.manifest, e.reads, e.page, run.Number
+	p.digest = shortDigest(run.Digest)
 	return p
+}
+
+// shortDigest is the first half of a module's digest, by which records name it.
+func shortDigest(d [32]byte) (short [16]byte) {
+	copy(short[:], d[:])
+	return short
 }

@@ -13,20 +13,46 @@ import (
 type stream struct {
 	x   *exchange
 	src *body // nil: the origin's body passes as it is
+	err error // of the last read, if it passes
 }
 
 // Read is for servers that do not use WriteTo.
 func (s *stream) Read(p []byte) (int, error) {
 	if s.src == nil {
-		return s.x.in.BodyStream().Read(p)
+		var n int
+		n, s.err = s.x.originBody().Read(p)
+		s.x.rec.out.add(p[:n])
+		return n, s.err
 	}
 	for s.src.out.Len() == 0 && s.src.err == nil {
 		s.src.step()
 	}
 	if s.src.out.Len() > 0 {
-		return s.src.out.Read(p)
+		n, err := s.src.out.Read(p)
+		s.x.rec.out.add(p[:n])
+		return n, err
 	}
 	return 0, s.src.err
+}
+
+// why returns why the origin's body did not come whole, nil if it did, or if the
+// visitor left first.
+func (s *stream) why() error {
+	err := s.err
+	if s.src != nil {
+		err = s.src.err
+	}
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// send makes the stream the body of the exchange's answer, of n bytes; -1: nobody knows.
+func (x *exchange) send(src *body, n int) {
+	x.streamed = true
+	x.stream = &stream{x: x, src: src}
+	x.ctx.Response.SetBodyStream(x.stream, n)
 }
 
 // SupportsBodyWriteTo tells fasthttp that WriteTo does what Read does.
@@ -36,6 +62,7 @@ func (s *stream) SupportsBodyWriteTo() bool { return s.src != nil }
 func (s *stream) WriteTo(w io.Writer) (total int64, err error) {
 	for {
 		if s.src.out.Len() > 0 {
+			s.x.rec.out.add(s.src.out.Bytes())
 			n, err := s.src.out.WriteTo(w)
 			total += n
 			if err != nil {
@@ -60,13 +87,16 @@ func (s *stream) CloseWithError(err error) error {
 		return nil
 	}
 	s.x = nil
-	f := noFault
-	if b := s.src; b != nil {
-		if b.err != nil && b.err != io.EOF {
-			f = x.brokeOff(b.err)
+	switch why := s.why(); {
+	case why != nil:
+		x.late = x.brokeOff(why)
+	case err == nil: // all of it was sent
+		x.rec.out.end()
+		if s.src == nil {
+			x.rec.in.end()
 		}
 	}
-	x.record(f)
+	x.record(noFault)
 	x.end()
 	return nil
 }
@@ -79,14 +109,13 @@ func (x *exchange) passOn() {
 	}
 	n := in.Header.ContentLength()
 	switch {
-	case in.BodyStream() == nil: // 204, 304, HEAD
+	case in == out, in.BodyStream() == nil: // HEAD, 204, 304
 	case n >= 0 && n <= wholeBody:
 		x.passWhole(n)
 	case n < 0 && x.unchunked:
 		x.passUnmeasured()
-	case in != out:
-		x.streamed = true
-		out.SetBodyStream(&stream{x: x}, max(n, -1))
+	default:
+		x.send(nil, max(n, -1))
 	}
 }
 
@@ -113,6 +142,8 @@ func (x *exchange) passWhole(n int) {
 	x.in.CloseBodyStream() // the connection to the origin serves others while the visitor takes the answer
 	x.parcel.open()
 	x.parcel.add(b)
+	x.rec.in.add(b)
+	x.rec.in.end()
 	x.parcel.send(x)
 }
 
@@ -129,6 +160,10 @@ func (x *exchange) passUnmeasured() {
 		x.late = x.brokeOff(err)
 		x.ctx.Response.SetBodyStream(io.MultiReader(bytes.NewReader(b), &failing{err}), oldBody+1)
 		return
+	}
+	for _, t := range [...]*tap{&x.rec.in, &x.rec.out} {
+		t.add(b)
+		t.end()
 	}
 	x.ctx.Response.SwapBody(b)
 }

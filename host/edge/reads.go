@@ -1,0 +1,140 @@
+package edge
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"bespoke/modules/abi"
+	"bespoke/modules/engine"
+)
+
+// A readable is what a manifest declares that a policy reads, by number, so that
+// what was read is kept in a bit a key. It answers as [abi.Manifest.Declares] does.
+type readable struct {
+	names    []string       // by number, as the manifest writes them, sorted; then the two that need no declaration
+	exact    map[string]int // number by key
+	families []family       // those that end in "*"
+}
+
+type family struct {
+	prefix string
+	number int
+}
+
+func newReadable(m *abi.Manifest) *readable {
+	r := &readable{exact: map[string]int{}}
+	for key := range m.Reads {
+		r.names = append(r.names, key)
+	}
+	slices.Sort(r.names)
+	for _, own := range [...]string{abi.KeyConfig + "*", abi.KeyConsent + "*"} {
+		if !slices.Contains(r.names, own) {
+			r.names = append(r.names, own)
+		}
+	}
+	for i, name := range r.names {
+		if prefix, ok := strings.CutSuffix(name, "*"); ok {
+			r.families = append(r.families, family{prefix, i})
+		} else {
+			r.exact[name] = i
+		}
+	}
+	return r
+}
+
+// find returns the number of what declares a key.
+func (r *readable) find(key string) (number int, ok bool) {
+	if n, ok := r.exact[key]; ok {
+		return n, true
+	}
+	if strings.HasPrefix(key, abi.KeyRecommend) {
+		// How much of a band is asked for does not change whose it is.
+		band, _, _ := strings.Cut(key, "?")
+		if n, ok := r.exact[band]; ok {
+			return n, true
+		}
+	}
+	for i := range r.families {
+		if f := &r.families[i]; strings.HasPrefix(key, f.prefix) {
+			return f.number, true
+		}
+	}
+	return 0, false
+}
+
+// words is how many words of 64 bits hold a bit for each key.
+func (r *readable) words() int {
+	if r == nil {
+		return 0
+	}
+	return (len(r.names) + 63) / 64
+}
+
+// A done is what a policy did in an exchange, in both phases.
+type done struct {
+	ran        bool
+	failed     string // why a run failed; "": none did
+	edits      int
+	reads      int               // where its bits begin in recording.bits, those of each outcome in turn
+	words      int               // of each
+	undeclared [readClasses]bool // by class: read without a declaration
+}
+
+// ended notes that a run ended, with a fault or so many edits.
+func (d *done) ended(err error, edits int) {
+	if d == nil {
+		return
+	}
+	var f *engine.Fault
+	switch {
+	case err == nil:
+		d.ran = true
+		d.edits += edits
+	case d.failed != "":
+	case errors.As(err, &f):
+		d.failed = failedAs[f.Kind]
+	default:
+		d.failed = outcomeFailed
+	}
+}
+
+// Outcomes of a policy in an exchange.
+const (
+	outcomeRan       = "ran"
+	outcomeIdle      = "idle"    // it had nothing to do in the phases that there were
+	outcomeMissing   = "missing" // no version of it can run
+	outcomeSuspended = "suspended"
+	outcomeFailed    = "failed" // and why
+)
+
+var failedAs = func() (names [engine.FaultKinds]string) {
+	for k := range engine.FaultKinds {
+		names[k] = outcomeFailed + " " + k.String()
+	}
+	names[engine.FaultSuspended] = outcomeSuspended
+	return names
+}()
+
+// took notes what a read came to, of a key that the manifest declares under a number.
+// A run that counts for nothing is not noted.
+func (v *view) took(class abi.Class, number, outcome int) {
+	d := v.did
+	if d == nil {
+		return
+	}
+	v.x.tally.read(class, outcome)
+	if outcome == readUndeclared {
+		d.undeclared[class] = true
+		return
+	}
+	v.x.rec.bits[d.reads+outcome*d.words+number>>6] |= 1 << (number & 63)
+}
+
+// personal notes that the policy was given something that the visitor set, or
+// that is known of them.
+func (v *view) personal() {
+	if v.did != nil {
+		v.x.rec.personal = true
+	}
+}
