@@ -27,7 +27,8 @@ type Config struct {
 	Places      []string // addresses
 	History     []string // paths of the site that a history is made of; nil: what the page links to
 
-	IgnoreHeaders []string // besides DefaultIgnored
+	IgnoreHeaders []string          // besides DefaultIgnored
+	Headers       map[string]string // that every visitor sends
 	UserAgent     string
 	Alpha         float64       // level of all permutation tests together; 0.01
 	Rate          float64       // requests a second; 0: as many as go

@@ -88,7 +88,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	began := time.Now()
 	r := &run{c: c, failed: map[failure]int{}, shown: map[failure]int{}, ignored: ignoring(DefaultIgnored(), c.IgnoreHeaders)}
 	r.fetch = newFetcher(&c, base)
-	if r.site, err = look(ctx, r.fetch, c.UserAgent, c.home()); err != nil {
+	if r.site, err = look(ctx, r.fetch, &c); err != nil {
 		return nil, fmt.Errorf("look at the site: %w", err)
 	}
 	r.pages = slices.Concat([]string{r.site.path}, c.Paths)
@@ -252,8 +252,7 @@ func (r *run) progress(total int) {
 
 // prepare makes a visitor who has said and done all that a side and a condition ask for.
 func (r *run) prepare(ctx context.Context, s *slot, side *Side) (*visitor, error) {
-	v := newVisitor(r.fetch, r.c.UserAgent)
-	v.place = r.c.home()
+	v := newVisitor(r.fetch, &r.c)
 	c := &r.conds[s.cond]
 	says := []*Side{&c.side, side}
 	v.carries(side)

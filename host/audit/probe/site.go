@@ -30,9 +30,8 @@ const (
 )
 
 // look fetches the page as somebody who says nothing, and reads what it leads to.
-func look(ctx context.Context, f *fetcher, agent, place string) (*site, error) {
-	v := newVisitor(f, agent)
-	v.place = place
+func look(ctx context.Context, f *fetcher, c *Config) (*site, error) {
+	v := newVisitor(f, c)
 	s := &site{path: f.base.RequestURI()}
 	var r *Response
 	for n := 0; ; n++ {

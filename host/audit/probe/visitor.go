@@ -21,8 +21,10 @@ type visitor struct {
 	said []Request
 }
 
-func newVisitor(f *fetcher, agent string) *visitor {
-	return &visitor{fetch: f, agent: agent, headers: map[string]string{}}
+func newVisitor(f *fetcher, c *Config) *visitor {
+	v := &visitor{fetch: f, agent: c.UserAgent, headers: map[string]string{}, place: c.home()}
+	maps.Copy(v.headers, c.Headers)
+	return v
 }
 
 // carries gives the visitor what a side carries.
