@@ -95,6 +95,7 @@ type Tenant struct {
 	Consent      Consent
 	Catalogue    *Catalogue  // nil: none, and so nothing is recommended
 	Fences       *geo.Fences // nil: none
+	Canaries     *Canaries   // audit.canaries; nil: none
 	Routes       []Route     // the first that matches wins; none: everything is passed through
 }
 

@@ -80,6 +80,9 @@ func show(c *Config) string {
 		if t.Fences != nil {
 			fmt.Fprintf(&b, "  fences %q\n", t.Fences.Names())
 		}
+		if t.Canaries != nil {
+			fmt.Fprintf(&b, "  canaries %+v\n", *t.Canaries)
+		}
 		for _, r := range t.Routes {
 			fmt.Fprintf(&b, "  route %s\n", r.Path)
 			if !r.Items.None() {

@@ -209,6 +209,7 @@ func (d *decoder) tenant(n *node) Tenant {
 		{"consent", false, func(n *node) { d.consent(n, &t.Consent) }},
 		{"catalogue", false, func(n *node) { t.Catalogue = d.catalogue(n) }},
 		{"fences", false, func(n *node) { t.Fences = d.fences(n) }},
+		{"audit", false, func(n *node) { t.Canaries = d.audit(n) }},
 		{"routes", false, func(n *node) { t.Routes = d.routes(n) }},
 	})
 	return t
