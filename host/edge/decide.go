@@ -11,6 +11,10 @@ import (
 // after this phase could use more. The jurisdiction is the host's own business:
 // no policy reads it.
 func (x *exchange) decide(whole geo.Place) {
+	if x.script != nil {
+		x.decision = x.script.decision
+		return
+	}
 	j := geo.JurisdictionOf(whole.Country, whole.Region)
 	t := x.tenant
 	s := consent.Signals{

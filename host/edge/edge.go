@@ -24,6 +24,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"bespoke/geo"
+	"bespoke/host/audit/exhibit"
 	"bespoke/host/config"
 	"bespoke/host/control"
 	"bespoke/host/profile"
@@ -53,9 +54,10 @@ type Config struct {
 	Ledger Ledger
 	// Sample is of how many exchanges one has the digests of its bodies recorded;
 	// 0: SampleEvery; less: none.
-	Sample int
-	Log    *slog.Logger     // nil: nothing is logged
-	Now    func() time.Time // nil: the system's clock
+	Sample   int
+	Exhibits *exhibit.Store   // nil: none are kept; the caller closes it
+	Log      *slog.Logger     // nil: nothing is logged
+	Now      func() time.Time // nil: the system's clock
 }
 
 // An Edge serves the sites of one configuration. It is safe for concurrent use.
@@ -65,6 +67,7 @@ type Edge struct {
 	store    *Store
 	subjects *Subjects
 	learned  *Recommenders
+	exhibits *exhibit.Store
 	privacy  *control.Privacy
 	ledger   Ledger // nil: nothing is recorded
 	sample   int
@@ -106,7 +109,7 @@ func New(c Config) (*Edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, subjects: c.Subjects, learned: c.Recommenders, privacy: privacy, ledger: c.Ledger, sample: cmp.Or(c.Sample, SampleEvery), log: c.Log, now: c.Now}
+	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, subjects: c.Subjects, learned: c.Recommenders, exhibits: c.Exhibits, privacy: privacy, ledger: c.Ledger, sample: cmp.Or(c.Sample, SampleEvery), log: c.Log, now: c.Now}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -123,6 +126,7 @@ func New(c Config) (*Edge, error) {
 	e.born, e.meters = time.Now(), watch.NewMeters(figures())
 	e.homeless = e.meters.Tenant("")
 	s.count(e.meters)
+	e.clockExhibits(s)
 	e.current.Store(s)
 	l := c.Site.Limits
 	e.server = fasthttp.Server{
@@ -175,6 +179,7 @@ func (e *Edge) Reload(site *config.Config, modules *Modules, db *geo.DB) (fixed 
 		return nil, err
 	}
 	s.count(e.meters)
+	e.clockExhibits(s)
 	old := e.current.Swap(s)
 	e.meters.Retain(s.tenantNames())
 	fixed = differences(old.site, site)

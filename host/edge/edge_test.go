@@ -21,6 +21,7 @@ import (
 
 	"bespoke/geo"
 	"bespoke/geo/demodb"
+	"bespoke/host/audit/exhibit"
 	"bespoke/host/profile"
 	"bespoke/host/recommend"
 )
@@ -83,6 +84,7 @@ type rigConfig struct {
 	items  *recommend.Recommender
 	ledger Ledger
 	sample int
+	keeps  *exhibit.Store
 }
 
 func routes(yaml string) rigOption   { return func(c *rigConfig) { c.routes = yaml } }
@@ -94,9 +96,10 @@ func withSubjects() rigOption        { return func(c *rigConfig) { c.known = tru
 func offering(i *recommend.Recommender) rigOption {
 	return func(c *rigConfig) { c.items = i }
 }
-func recordedBy(l Ledger) rigOption    { return func(c *rigConfig) { c.ledger = l } }
-func sampling(n int) rigOption         { return func(c *rigConfig) { c.sample = n } }
-func trusting(prefix string) rigOption { return func(c *rigConfig) { c.trust = prefix } }
+func recordedBy(l Ledger) rigOption         { return func(c *rigConfig) { c.ledger = l } }
+func sampling(n int) rigOption              { return func(c *rigConfig) { c.sample = n } }
+func exhibiting(s *exhibit.Store) rigOption { return func(c *rigConfig) { c.keeps = s } }
+func trusting(prefix string) rigOption      { return func(c *rigConfig) { c.trust = prefix } }
 
 // A clock is the system's, and what a test adds.
 type clock struct{ ahead atomic.Int64 }
@@ -195,7 +198,7 @@ func newRig(t testing.TB, origin http.Handler, opts ...rigOption) *rig {
 			}
 		})
 	}
-	r.edge, err = New(Config{Site: site, Modules: modules, Geo: places, Store: r.store, Subjects: r.known, Ledger: c.ledger, Sample: c.sample, Sealer: sealer, Log: log, Now: r.clock.now})
+	r.edge, err = New(Config{Site: site, Modules: modules, Geo: places, Store: r.store, Subjects: r.known, Ledger: c.ledger, Sample: c.sample, Exhibits: c.keeps, Sealer: sealer, Log: log, Now: r.clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}

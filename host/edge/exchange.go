@@ -56,6 +56,8 @@ type exchange struct {
 	pickBuf     [4]pick        // holds picks
 	view        view           // of the run that is under way
 	witness     witness        // of runs; nil: none
+	script      *script        // of an exchange that is run again; nil: it is served
+	exhibit     *capture       // what is kept of this exchange; nil: nothing
 	edits       []abi.Edit     // what policies emitted, in order
 	own         []abi.Edit     // of bodyEdits
 	drafts      rewrite.Drafts // what checking edits of the body left for the plan
@@ -94,6 +96,9 @@ func (e *Edge) handle(ctx *fasthttp.RequestCtx) {
 		x.tally.served = servedEdge
 	}
 	x.tally.answered = e.tick()
+	if x.exhibit != nil {
+		x.exhibit.ready()
+	}
 	if e.draining.Load() {
 		ctx.SetConnectionClose()
 	}
@@ -125,6 +130,7 @@ func (x *exchange) end() {
 	if x.in != nil && x.in != &x.ctx.Response {
 		fasthttp.ReleaseResponse(x.in)
 	}
+	x.endExhibit(internal) // unless record did
 	x.snap.release()
 	x.edge.uploads.Add(-x.uploading)
 	if b := x.body; b != nil {
@@ -185,6 +191,8 @@ func (x *exchange) run() fault {
 		x.tally.served = servedCentre
 		return noFault
 	}
+
+	x.beginExhibit()
 
 	// 5. What do policies want of the request?
 	if x.route != nil && x.route.request {

@@ -104,6 +104,9 @@ func (x *exchange) askOrigin() fault {
 	if !x.ctx.Request.Header.IsHead() {
 		x.in = fasthttp.AcquireResponse()
 	}
+	if x.script != nil {
+		return x.script.answer(x.in)
+	}
 	at := x.edge.tick()
 	err := x.tenant.origin.client.Do(&x.ctx.Request, x.in)
 	x.fromOrigin(at)
@@ -116,6 +119,9 @@ func (x *exchange) askOrigin() fault {
 		}
 		stripHopByHop(&x.in.Header)
 		x.in.Header.SetNoDefaultContentType(true)
+		if x.exhibit != nil {
+			x.exhibit.answered()
+		}
 		return noFault
 	}
 	f := originFault(err)

@@ -32,6 +32,11 @@ func (p *parcel) send(x *exchange) {
 	for _, b := range p.pieces[1:] {
 		x.rec.out.add(b)
 	}
+	if e := x.exhibit; e != nil {
+		for _, piece := range p.pieces[1:] {
+			e.sent.Write(piece)
+		}
+	}
 	x.ctx.Response.SetBodyStream(p, p.size)
 }
 

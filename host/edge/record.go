@@ -91,6 +91,7 @@ func (x *exchange) record(f fault) {
 	if f == noFault {
 		f = x.late
 	}
+	exhibit, in, out := x.endExhibit(f)
 	x.count(f)
 	x.logLine(f)
 	l := x.edge.ledger
@@ -114,6 +115,9 @@ func (x *exchange) record(f fault) {
 	if r.in.whole && r.out.whole {
 		r.in.sum(&e.In)
 		r.out.sum(&e.Out)
+	}
+	if exhibit != "" {
+		e.Exhibit, e.In, e.Out = exhibit, in, out
 	}
 	if r.personal {
 		e.Sealed = true
@@ -340,9 +344,13 @@ func (x *exchange) sample() {
 	}
 }
 
-// originBody is the origin's body, digested on its way if it is sampled.
+// originBody is the origin's body, digested on its way if it is sampled, and kept if
+// it may be exhibited.
 func (x *exchange) originBody() io.Reader {
 	src := x.in.BodyStream()
+	if x.exhibit != nil && x.exhibit.why == "" {
+		src = io.TeeReader(src, &x.exhibit.body)
+	}
 	if t := &x.rec.in; t.open {
 		t.src = src
 		return t

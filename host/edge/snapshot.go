@@ -66,10 +66,11 @@ type tenant struct {
 type route struct {
 	config.Route
 	policies []policy
-	request  bool // some policy runs before the origin is asked
-	response bool // some policy runs on the response
-	headers  bool // some policy may read headers of the request
-	meter    int  // of watch.Tenant
+	request  bool          // some policy runs before the origin is asked
+	response bool          // some policy runs on the response
+	headers  bool          // some policy may read headers of the request
+	meter    int           // of watch.Tenant
+	exhibits *exhibitClock // nil: none are kept
 }
 
 // A policy is a use of a module on a route.

@@ -63,6 +63,9 @@ func (s *stream) WriteTo(w io.Writer) (total int64, err error) {
 	for {
 		if s.src.out.Len() > 0 {
 			s.x.rec.out.add(s.src.out.Bytes())
+			if e := s.x.exhibit; e != nil {
+				e.sent.Write(s.src.out.Bytes())
+			}
 			n, err := s.src.out.WriteTo(w)
 			total += n
 			if err != nil {
@@ -87,6 +90,9 @@ func (s *stream) CloseWithError(err error) error {
 		return nil
 	}
 	s.x = nil
+	if err != nil && x.exhibit != nil {
+		x.exhibit.refuse(whySent)
+	}
 	switch why := s.why(); {
 	case why != nil:
 		x.late = x.brokeOff(why)
@@ -130,7 +136,7 @@ func (x *exchange) passWhole(n int) {
 	}
 	b := (*buf)[:n]
 	at := x.edge.tick()
-	m, err := io.ReadFull(x.in.BodyStream(), b)
+	m, err := io.ReadFull(x.originBody(), b)
 	x.fromOrigin(at)
 	if err != nil {
 		err = unexpected(err)

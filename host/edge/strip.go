@@ -210,7 +210,7 @@ func hasGPC(h *fasthttp.RequestHeader) bool {
 func isOwn(name []byte) bool {
 	name, ok := bytes.CutPrefix(bytes.TrimPrefix(name, []byte("__Host-")), ownMark)
 	switch string(name) {
-	case "choice", "preferences", "subject", "why":
+	case "choice", "preferences", "subject", "why", "profile", "hidden":
 		return ok
 	}
 	return false
