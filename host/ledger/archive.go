@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -88,9 +90,9 @@ type archive struct {
 	text []byte    // the signed checkpoint
 }
 
-// openFolder opens a ledger whose checkpoint has to be in order. The key "" is
+// openArchive opens a ledger whose checkpoint has to be in order. The key "" is
 // that of the folder.
-func openFolder(dir, key string) (*archive, error) {
+func openArchive(dir, key string) (*archive, error) {
 	f := &archive{dir: dir}
 	var err error
 	keyText := []byte(key)
@@ -169,6 +171,52 @@ func (f *archive) bundle(n int64) ([]Statement, error) {
 		}
 	}
 	return list, nil
+}
+
+// statement returns the statement of one segment, unchecked against the tree,
+// and its hash.
+func (f *archive) statement(at int64) (Statement, tlog.Hash, error) {
+	n := at / tileWidth
+	b, name, err := f.read(entriesLevel, n, width(f.tree.N, 0, n))
+	if err != nil {
+		return Statement{}, tlog.Hash{}, err
+	}
+	entries, err := splitEntries(b)
+	if err != nil || at%tileWidth >= int64(len(entries)) {
+		return Statement{}, tlog.Hash{}, fmt.Errorf("%s: %w", name, firstOf(err, errShort))
+	}
+	line := entries[at%tileWidth]
+	st, err := parseStatement(line)
+	if err == nil && st.Segment != at {
+		err = fmt.Errorf("segment %d, expected %d", st.Segment, at)
+	}
+	if err != nil {
+		return Statement{}, tlog.Hash{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return st, tlog.RecordHash(line), nil
+}
+
+// search returns the first segment whose statement is so, as long as it is so
+// for all that follow; the tree's size for none.
+func (f *archive) search(is func(*Statement) bool) (int64, error) {
+	var fault error
+	at := sort.Search(int(f.tree.N), func(i int) bool {
+		st, _, err := f.statement(int64(i))
+		if err != nil {
+			fault = firstOf(fault, err)
+			return true
+		}
+		return is(&st)
+	})
+	return int64(at), fault
+}
+
+// from returns the first segment that was sealed at that time or later.
+func (f *archive) from(t time.Time) (int64, error) {
+	if t.IsZero() {
+		return 0, nil
+	}
+	return f.search(func(st *Statement) bool { return !st.To.Before(t) })
 }
 
 // ReadHashes answers tlog's questions from the tiles.

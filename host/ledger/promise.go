@@ -42,11 +42,17 @@ type need struct {
 	any      purposes // one of these is enough
 	free     bool     // some key it stands for needs no purpose
 	personal bool     // every key it stands for is about the visitor
+	class    string   // of every key it stands for; "mixed": of several
 }
 
 func (n *need) add(c abi.Class) {
 	if c == abi.Unknown {
 		return
+	}
+	if n.class == "" || n.class == c.String() {
+		n.class = c.String()
+	} else {
+		n.class = "mixed"
 	}
 	p, needs := c.Needs()
 	if needs {
@@ -61,14 +67,22 @@ func (n *need) add(c abi.Class) {
 // can be met by no grant, so given it is a violation.
 func needOf(key string) need {
 	n := need{personal: true}
+	n.of(key)
+	if n.class == "" {
+		n.class = abi.Unknown.String()
+	}
+	return n
+}
+
+func (n *need) of(key string) {
 	prefix, star := strings.CutSuffix(key, "*")
 	if !star {
 		n.add(abi.Classify(key))
-		return n
+		return
 	}
 	if strings.HasPrefix(prefix, abi.KeyRequestHeader) { // any part of an allowed name
 		n.add(abi.Public)
-		return n
+		return
 	}
 	for _, k := range patternKeys {
 		if strings.HasPrefix(k, prefix) {
@@ -94,14 +108,32 @@ func needOf(key string) need {
 			}
 		}
 	}
-	return n
 }
 
 // met reports whether what is granted lets the key be read.
 func (n need) met(granted purposes) bool { return n.free || n.any&granted != 0 }
 
 // needs remembers what keys need. The zero value is ready for use, by one goroutine.
-type needs struct{ known map[string]need }
+type needs struct {
+	known map[string]need
+	words map[string]string
+}
+
+// word is s in memory of its own. A map that is assigned to under a key that it has
+// keeps the new key, so a view into a line must not be one.
+func (m *needs) word(s string) string {
+	if w, ok := m.words[s]; ok {
+		return w
+	}
+	w := strings.Clone(s)
+	if m.words == nil {
+		m.words = make(map[string]string)
+	}
+	if len(m.words) < maxNeeds {
+		m.words[w] = w
+	}
+	return w
+}
 
 // maxNeeds bounds the memory, as a ledger that was tampered with can hold any names.
 const maxNeeds = 4096

@@ -9,7 +9,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 	"time"
 
@@ -155,7 +154,7 @@ func Read(dir string, f Filter) iter.Seq2[Record, error] {
 
 // At returns the record of that number.
 func At(dir string, number int64) (Record, error) {
-	f, err := openFolder(dir, "")
+	f, err := openArchive(dir, "")
 	if err != nil {
 		return Record{}, err
 	}
@@ -181,28 +180,17 @@ func At(dir string, number int64) (Record, error) {
 
 // find returns the statement of the segment that holds a record.
 func (f *archive) find(number int64) (*Statement, error) {
-	var fault error
-	bundles := (f.tree.N + tileWidth - 1) / tileWidth
-	n := int64(sort.Search(int(bundles), func(n int) bool { // the first bundle that begins behind the record
-		list, err := f.bundle(int64(n))
-		if err != nil {
-			fault = err
-			return true
-		}
-		return list[0].First > number
-	})) - 1
-	if fault != nil {
-		return nil, fault
+	at, err := f.search(func(st *Statement) bool { return st.First > number })
+	if err != nil {
+		return nil, err
 	}
-	if n >= 0 && number >= 0 {
-		list, err := f.bundle(n)
+	if at > 0 && number >= 0 {
+		st, _, err := f.statement(at - 1)
 		if err != nil {
 			return nil, err
 		}
-		for i := range list {
-			if st := &list[i]; number >= st.First && number-st.First < st.Records {
-				return st, nil
-			}
+		if number-st.First < st.Records {
+			return &st, nil
 		}
 	}
 	return nil, fmt.Errorf("there is no record %d", number)
@@ -210,30 +198,18 @@ func (f *archive) find(number int64) (*Statement, error) {
 
 // statements calls do with those whose windows meet the period, in order, until it returns false.
 func (f *archive) statements(from, to time.Time, do func(*Statement) (bool, error)) error {
-	bundles := (f.tree.N + tileWidth - 1) / tileWidth
-	start := int64(0)
-	if !from.IsZero() {
-		var fault error
-		start = int64(sort.Search(int(bundles), func(n int) bool {
-			list, err := f.bundle(int64(n))
-			if err != nil {
-				fault = err
-				return true
-			}
-			return !list[len(list)-1].To.Before(from)
-		}))
-		if fault != nil {
-			return fault
-		}
+	at, err := f.from(from)
+	if err != nil {
+		return err
 	}
-	for n := start; n < bundles; n++ {
+	for n := at / tileWidth; n*tileWidth < f.tree.N; n++ {
 		list, err := f.bundle(n)
 		if err != nil {
 			return err
 		}
 		for i := range list {
 			st := &list[i]
-			if !from.IsZero() && st.To.Before(from) {
+			if st.Segment < at {
 				continue
 			}
 			if !to.IsZero() && st.From.After(to.Add(lag)) {
@@ -250,7 +226,7 @@ func (f *archive) statements(from, to time.Time, do func(*Statement) (bool, erro
 // eachRecord calls do with the records of the segments that meet the period. A
 // record is valid during the call only.
 func eachRecord(dir string, from, to time.Time, do func(*Record) bool) error {
-	f, err := openFolder(dir, "")
+	f, err := openArchive(dir, "")
 	if err != nil {
 		return err
 	}
