@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
@@ -31,6 +33,20 @@ func merkle(leaves []tlog.Hash) tlog.Hash {
 	l, r := merkle(leaves[:k]), merkle(leaves[k:])
 	return sha256.Sum256(append(append([]byte{1}, l[:]...), r[:]...))
 }
+
+// once remembers what f said of a text: tests look at the same lines thousands of times.
+func once[T any](memo *sync.Map, text string, f func() (T, error)) (T, error) {
+	if v, ok := memo.Load(text); ok {
+		return v.(T), nil
+	}
+	v, err := f()
+	if err == nil {
+		memo.Store(text, v)
+	}
+	return v, err
+}
+
+var statementMemo, frameMemo, checkpointMemo sync.Map
 
 // A content is all that a ledger's folder says, checked.
 type content struct {
@@ -111,7 +127,8 @@ func checkFolder(f folder, gone bool) (*content, error) {
 			k := int(bundle[0])<<8 | int(bundle[1])
 			leaves = append(leaves, sha256.Sum256(append([]byte{0}, bundle[2:2+k]...)))
 			var s Statement
-			if s, err = parseStatement(bundle[2 : 2+k]); err != nil {
+			line := bytes.Clone(bundle[2 : 2+k])
+			if s, err = once(&statementMemo, string(line), func() (Statement, error) { return parseStatement(line) }); err != nil {
 				return nil, err
 			}
 			c.statements = append(c.statements, s)
@@ -163,24 +180,12 @@ func (c *content) readSegments(f folder, gone bool) error {
 		if int64(len(file)) < s.Offset+s.Bytes {
 			return fmt.Errorf("segment %d: %s has %d bytes", i, s.File, len(file))
 		}
-		lines, err := unpack(file[s.Offset : s.Offset+s.Bytes])
+		frame := file[s.Offset : s.Offset+s.Bytes]
+		lines, err := once(&frameMemo, string(frame)+s.Root.String(), func() ([][]byte, error) { return checkFrame(frame, &s) })
 		if err != nil {
 			return fmt.Errorf("segment %d: %w", i, err)
 		}
-		if !bytes.HasSuffix(lines, []byte("\n")) {
-			return fmt.Errorf("segment %d: no end of line", i)
-		}
-		var leaves []tlog.Hash
-		for _, line := range bytes.Split(lines[:len(lines)-1], []byte("\n")) {
-			if !json.Valid(line) {
-				return fmt.Errorf("segment %d: %q is no JSON", i, line)
-			}
-			leaves = append(leaves, tlog.RecordHash(line))
-			c.records = append(c.records, line)
-		}
-		if int64(len(leaves)) != s.Records || merkle(leaves) != s.Root {
-			return fmt.Errorf("segment %d: records do not give its root", i)
-		}
+		c.records = append(c.records, lines...)
 	}
 	for name, end := range ends {
 		if file, ok := f["segments/"+name]; ok && int64(len(file)) != end {
@@ -188,6 +193,28 @@ func (c *content) readSegments(f folder, gone bool) error {
 		}
 	}
 	return nil
+}
+
+func checkFrame(frame []byte, s *Statement) ([][]byte, error) {
+	text, err := unpack(frame)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.HasSuffix(text, []byte("\n")) {
+		return nil, errors.New("no end of line")
+	}
+	lines := bytes.Split(text[:len(text)-1], []byte("\n"))
+	var leaves []tlog.Hash
+	for _, line := range lines {
+		if !json.Valid(line) {
+			return nil, fmt.Errorf("%q is no JSON", line)
+		}
+		leaves = append(leaves, tlog.RecordHash(line))
+	}
+	if int64(len(leaves)) != s.Records || merkle(leaves) != s.Root || sha256.Sum256(frame) != s.SHA256 {
+		return nil, errors.New("the records are not those of its statement")
+	}
+	return lines, nil
 }
 
 // mustCheck reads and checks a folder on disk.

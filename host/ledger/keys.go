@@ -100,6 +100,7 @@ func (l *Ledger) begin(name string) error {
 			return fmt.Errorf("begin: %w", err)
 		}
 	}
+	l.begun = true
 	return nil
 }
 

@@ -116,6 +116,7 @@ type Ledger struct {
 	locked *os.File
 
 	verifier string // key as a line of text
+	begun    bool   // a new ledger, by this Open
 
 	// waiting is how many records are reserved or not yet sealed, plus stopped while
 	// personalization is.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -178,9 +179,20 @@ func (p *Policy) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendTime appends RFC 3339 with milliseconds, UTC.
+// appendTime appends RFC 3339 with milliseconds, UTC. Years are 0 to 9999.
 func appendTime(b []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	ms := t.Nanosecond() / 1e6
+	if year < 0 || year > 9999 {
+		year = 0 // no clock says that
+	}
+	return append(b,
+		'0'+byte(year/1000), '0'+byte(year/100%10), '0'+byte(year/10%10), '0'+byte(year%10), '-',
+		'0'+byte(month/10), '0'+byte(month%10), '-', '0'+byte(day/10), '0'+byte(day%10), 'T',
+		'0'+byte(hour/10), '0'+byte(hour%10), ':', '0'+byte(minute/10), '0'+byte(minute%10), ':',
+		'0'+byte(second/10), '0'+byte(second%10), '.', '0'+byte(ms/100), '0'+byte(ms/10%10), '0'+byte(ms%10), 'Z')
 }
 
 func appendString(b []byte, name, s string) []byte {
@@ -198,18 +210,14 @@ func appendInt(b []byte, name string, n int) []byte {
 }
 
 func appendHex(b []byte, name string, raw []byte) []byte {
-	zero := true
+	var any byte
 	for _, c := range raw {
-		zero = zero && c == 0
+		any |= c
 	}
-	if zero {
+	if any == 0 {
 		return b
 	}
-	b = append(b, name...)
-	for _, c := range raw {
-		b = append(b, hexDigits[c>>4], hexDigits[c&15])
-	}
-	return append(b, '"')
+	return append(hex.AppendEncode(append(b, name...), raw), '"')
 }
 
 func appendList(b []byte, name string, list []string) []byte {
@@ -235,6 +243,24 @@ const hexDigits = "0123456789abcdef"
 // appendEscaped appends the inside of a JSON string (RFC 8259, 7). What is no
 // UTF-8 becomes U+FFFD, so that every reader takes the line.
 func appendEscaped(b []byte, s string) []byte {
+	// Nearly every string is plain: short, ASCII, nothing to escape.
+	for i := 0; i < len(s); i++ {
+		if !plain[s[i]] {
+			return appendHard(append(b, s[:i]...), s[i:])
+		}
+	}
+	return append(b, s...)
+}
+
+// plain are the bytes that stand for themselves in a JSON string.
+var plain = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\'
+	}
+	return t
+}()
+
+func appendHard(b []byte, s string) []byte {
 	from := 0
 	for i := 0; i < len(s); {
 		c := s[i]

@@ -47,8 +47,10 @@ func (l *Ledger) recover() (openEvent, error) {
 	if err != nil {
 		return ev, err
 	}
-	if last != nil {
+	if !l.begun {
 		ev.Ended = "crash"
+	}
+	if last != nil {
 		if bytes.HasPrefix(lastLine(frame), []byte(`{"kind":"`+KindClose+`"`)) {
 			ev.Ended = "close"
 		}

@@ -1,0 +1,150 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// typical is an exchange of a shop that is busy: three policies that read fifteen
+// keys, on some route of some tenant, for visitors of whom half have granted
+// personalization. What is random in reality is random here.
+func typical(r *rand.Rand, x *Exchange, now time.Time) {
+	tenant := int(r.ExpFloat64()*3) % len(benchTenants)
+	route := int(r.ExpFloat64()*2) % len(benchRoutes)
+	*x = Exchange{
+		Time: now, Tenant: benchTenants[tenant], Route: benchRoutes[route], Served: "origin", Status: 200,
+		Decision: x.Decision, Policies: x.Policies[:3], Edits: 3 + r.IntN(9),
+	}
+	if r.IntN(40) == 0 {
+		x.Status = 404
+	}
+	x.Applied = x.Edits - r.IntN(2)
+	binary.LittleEndian.PutUint64(x.Plan[:], r.Uint64())
+	binary.LittleEndian.PutUint64(x.Plan[8:], r.Uint64())
+	granted := r.IntN(2) == 0
+	d := x.Decision
+	for i := range d.Purposes {
+		p := &d.Purposes[i]
+		if p.Granted = granted && i != 3; p.Granted {
+			p.Rule, p.Signal = "choice", "choice"
+		} else {
+			p.Rule, p.Signal = benchRules[r.IntN(3)], "gpc"
+		}
+	}
+	d.Facts = benchFacts[r.IntN(len(benchFacts))]
+	if granted {
+		binary.LittleEndian.PutUint64(x.Pseudonym[:], r.Uint64())
+		x.Sealed = true
+	}
+	for i := range x.Policies {
+		p := &x.Policies[i]
+		p.Name = benchPolicies[(tenant+i)%len(benchPolicies)]
+		p.Digest = [16]byte{byte(i), 0x5a, byte(tenant), 0xc3, 0x11, 0x9f, byte(tenant * 7), 0x42, 8, 0xd1, 0x0e, 0x77, 0x3a, 0xb4, 0xee, 1}
+		p.Outcome, p.Reused, p.Edits = "ran", r.IntN(3) > 0, r.IntN(4)
+		p.Given, p.Withheld, p.Absent = benchKeys[i][:3], nil, nil
+		if granted {
+			p.Given = benchKeys[i]
+		} else {
+			p.Withheld = benchKeys[i][3:]
+		}
+	}
+	if r.IntN(64) == 0 {
+		for i := range x.In {
+			x.In[i], x.Out[i] = byte(r.Uint32()), byte(r.Uint32())
+		}
+	}
+}
+
+var (
+	benchTenants  = []string{"stores", "decor", "news", "learning", "travel.example", "books", "office", "bank", "feeds", "cards", "maps", "mail"}
+	benchRoutes   = []string{"/**", "/products/**", "/search", "/api/**", "/account/**", "/cart"}
+	benchRules    = []string{"gpc", "jurisdiction", "withdrawal"}
+	benchFacts    = []string{"optin choice", "optin gpc", "optout", "optout gpc choice", "optin tcf=1,3,4", "optin"}
+	benchPolicies = []string{"nearby", "greet", "welcome@3", "ranked", "theme", "recommend", "offers"}
+	benchKeys     = [][]string{
+		{"config.*", "page.#results li@data-lat", "request.path", "geo.lat", "geo.lon"},
+		{"config.*", "preference.name", "time.hour", "geo.city", "profile.persona"},
+		{"config.*", "consent.personalize", "recommend.best-sellers", "profile.recent", "profile.affinity.*"},
+	}
+)
+
+func newTypical() *Exchange {
+	return &Exchange{
+		Decision: &Decision{Purposes: []PurposeDecision{{Purpose: "localize"}, {Purpose: "locate"}, {Purpose: "personalize"}, {Purpose: "advertise"}, {Purpose: "measure"}}},
+		Policies: make([]Policy, 3),
+	}
+}
+
+// cpu is the processor time that this process has used.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkRecord is what recording a typical exchange costs all in: encoding, queue, hashes, compression,
+// files. "cpu-ns/record" is processor time of the whole process without that of making the exchange up;
+// "B/record" is what it takes on disk, statements and tiles apart.
+func BenchmarkRecord(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	dir := b.TempDir()
+	l, err := Open(Config{Dir: dir + "/ledger", Keys: dir + "/keys", Queue: 1 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	exchanges := make([]*Exchange, 4096)
+	now := time.Now()
+	size := 0
+	for i := range exchanges {
+		exchanges[i] = newTypical()
+		typical(r, exchanges[i], now.Add(time.Duration(i)*20*time.Microsecond))
+		size += len(exchanges[i].AppendJSON(nil))
+	}
+	before := l.Status()
+	b.ResetTimer()
+	begin := cpu()
+	for i := range b.N {
+		x := exchanges[i%len(exchanges)]
+		// What no two exchanges share; the rest repeats only beyond what the compressor remembers.
+		x.Time = x.Time.Add(80 * time.Millisecond)
+		binary.LittleEndian.PutUint64(x.Plan[:], r.Uint64())
+		binary.LittleEndian.PutUint64(x.Plan[8:], r.Uint64())
+		if x.Sealed {
+			binary.LittleEndian.PutUint64(x.Pseudonym[:], r.Uint64())
+		}
+		for !l.Reserve() {
+			time.Sleep(time.Millisecond)
+		}
+		l.Exchange(x, true)
+	}
+	if err := l.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	spent := cpu() - begin
+	b.StopTimer()
+	after := l.Status()
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N), "cpu-ns/record")
+	b.ReportMetric(float64(after.Bytes-before.Bytes)/float64(after.Records-before.Records), "B/record")
+	b.ReportMetric(float64(size)/float64(len(exchanges)), "B/line")
+}
+
+// BenchmarkEncode is the part of it that happens in the exchange's own goroutine, before the queue.
+func BenchmarkEncode(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	x := newTypical()
+	typical(r, x, time.Now())
+	buf := make([]byte, 0, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = x.AppendJSON(buf[:0])
+	}
+}
+
+var _ = fmt.Sprint
