@@ -15,6 +15,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/netip"
@@ -38,6 +39,8 @@ type Config struct {
 	Geo            string         // file or folder, resolved against the file's; "": every place is unknown
 	TrustedProxies []netip.Prefix // masked; IPv4 as IPv4
 	Limits         Limits
+	Ledger         Ledger
+	Digest         [32]byte // SHA-256 of the file
 	Tenants        []Tenant // at least one
 }
 
@@ -169,5 +172,6 @@ func Parse(file string, data []byte, policies Policies) (*Config, error) {
 	if err := d.faults(); err != nil {
 		return nil, err
 	}
+	c.Digest = sha256.Sum256(data)
 	return c, nil
 }

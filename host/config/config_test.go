@@ -67,6 +67,9 @@ func show(c *Config) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen %s\nadmin %q\nstate %s\ngeo %q\ntrusted %v\nlimits %+v\n",
 		c.Listen, c.Admin, c.State, c.Geo, c.TrustedProxies, c.Limits)
+	if !reflect.DeepEqual(c.Ledger, DefaultLedger()) {
+		fmt.Fprintf(&b, "ledger %+v\n", c.Ledger)
+	}
 	for _, t := range c.Tenants {
 		fmt.Fprintf(&b, "tenant %s hosts %v origin %s preserve %v zone %s dnt %v\n",
 			t.Name, t.Hosts, t.Origin, t.PreserveHost, t.Zone, t.Consent.DNT)

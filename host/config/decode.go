@@ -156,6 +156,7 @@ func (d *decoder) config(n *node) *Config {
 		Listen: "127.0.0.1:8080",
 		State:  filepath.Join(d.folder, "state"),
 		Limits: DefaultLimits(),
+		Ledger: DefaultLedger(),
 	}
 	d.mapping(n, "the configuration", []field{
 		{"listen", false, func(n *node) { c.Listen = d.address(n, "listen") }},
@@ -175,6 +176,7 @@ func (d *decoder) config(n *node) *Config {
 			})
 		}},
 		{"limits", false, func(n *node) { d.limits(n, &c.Limits) }},
+		{"ledger", false, func(n *node) { d.ledger(n, &c.Ledger) }},
 		{"tenants", true, func(n *node) {
 			d.each(n, "tenants", func(n *node) { c.Tenants = append(c.Tenants, d.tenant(n)) })
 			if n.kind == sequence && len(n.items) == 0 {

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,6 +197,9 @@ func differences(a, b *config.Config) (names []string) {
 	}
 	if a.State != b.State {
 		names = append(names, "state")
+	}
+	if !reflect.DeepEqual(a.Ledger, b.Ledger) {
+		names = append(names, "ledger")
 	}
 	x, y := a.Limits, b.Limits
 	if x.HeaderBytes != y.HeaderBytes || x.RequestBodyBytes != y.RequestBodyBytes ||

@@ -90,7 +90,7 @@ X-Forwarded-For chooses one. This machine itself counts as Berlin.`,
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "`ADDR` (host:port) to serve on")
 	cmd.Flags().StringVar(&admin, "admin", "127.0.0.1:9090", "`ADDR` (host:port) for the consoles and the admin API; \"\" for none. If the default is taken, another port is")
-	cmd.Flags().StringVar(&state, "state", "", "folder `DIR` for keys and compiled policies (default: a temporary one, removed at the end)")
+	cmd.Flags().StringVar(&state, "state", "", "folder `DIR` for keys, the ledger and compiled policies (default: a temporary one, removed at the end)")
 	cmd.Flags().StringVar(&geoPath, "geo", "", "geo database `PATH` to use in place of the made-up one, as 'make geodata' fetches it")
 	l.add(cmd, "warn", "text")
 	return cmd

@@ -19,6 +19,7 @@ import (
 	"bespoke/host/config"
 	"bespoke/host/control"
 	"bespoke/host/edge"
+	"bespoke/host/ledger"
 	"bespoke/host/profile"
 )
 
@@ -107,6 +108,7 @@ type process struct {
 	log      *slog.Logger
 	site     atomic.Pointer[config.Config] // replaced by reload
 	edge     *edge.Edge
+	ledger   *ledger.Ledger // nil if nothing is recorded
 	store    *edge.Store
 	subjects *edge.Subjects
 	learned  *edge.Recommenders
@@ -174,6 +176,14 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 	if err != nil {
 		return nil, err
 	}
+	if p.ledger, err = openLedger(site, log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil && p.ledger != nil {
+			p.ledger.Close()
+		}
+	}()
 	if p.store, err = edge.OpenStore(context.WithoutCancel(ctx), site.State, site.Limits.Policy, log); err != nil {
 		return nil, err
 	}
@@ -200,9 +210,11 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 	}()
 	p.site.Store(site)
 	p.watch(ctx, db)
-	if p.edge, err = edge.New(edge.Config{
+	c := edge.Config{
 		Site: site, Modules: modules, Geo: db, Store: p.store, Subjects: p.subjects, Recommenders: p.learned, Sealer: sealer, Log: log,
-	}); err != nil {
+	}
+	record(&c, p.ledger)
+	if p.edge, err = edge.New(c); err != nil {
 		return nil, err
 	}
 	if p.listener, err = net.Listen("tcp", site.Listen); err != nil {
@@ -331,6 +343,9 @@ func (p *process) stop() error {
 		err = errors.Join(err, p.admin.Close(ctx))
 	}
 	err = errors.Join(err, p.store.Close(), p.subjects.Close(), p.learned.Close())
+	if p.ledger != nil { // last: all of these may have something to record
+		err = errors.Join(err, p.ledger.Close())
+	}
 	p.stopGeo()
 	if p.geo != nil {
 		err = errors.Join(err, p.geo.Close())

@@ -1,0 +1,119 @@
+package config
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Ledger says how the edge records what it does. Load fills every field; see
+// [DefaultLedger].
+type Ledger struct {
+	Off        bool          // record: false
+	Origin     string        // the name in checkpoints; "": what the ledger has, and a random one for a new ledger
+	Window     time.Duration // how often records are sealed
+	Keep       time.Duration // how long records are kept; 0: for ever
+	Pseudonyms time.Duration // how long a key of pseudonyms exists after its day
+	Sample     int           // of how many exchanges one has the digests of its bodies recorded; 0: none
+	Witnesses  []Witness
+}
+
+// A Witness is a second place for checkpoints: one of the two is set.
+type Witness struct {
+	Dir string // resolved against the file's folder
+	URL string // http or https, that takes PUT and GET
+}
+
+// DefaultLedger returns what holds where the file says nothing.
+func DefaultLedger() Ledger {
+	return Ledger{Window: time.Second, Pseudonyms: 30 * day, Sample: 64}
+}
+
+const (
+	day          = 24 * time.Hour
+	maxKeep      = 3660 * day
+	maxWitnesses = 8
+)
+
+func (d *decoder) ledger(n *node, l *Ledger) {
+	d.mapping(n, "ledger", []field{
+		{"record", false, func(n *node) { l.Off = !d.boolean(n, "record") }},
+		{"origin", false, func(n *node) {
+			const want = "a name such as bespoke/shop.example, without spaces and plus signs"
+			s, ok := d.text(n, "origin", want)
+			if ok && (len(s) > 200 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '+' })) {
+				d.errorf(n.pos, "origin: found %s, expected %s", n.describe(), want)
+				return
+			}
+			l.Origin = s
+		}},
+		{"window", false, func(n *node) {
+			if t, ok := d.duration(n, "window", time.Minute); ok {
+				l.Window = t
+			}
+		}},
+		{"keep", false, func(n *node) {
+			if n.kind == scalar && n.text == "forever" {
+				l.Keep = 0
+			} else if t, ok := d.days(n, "keep", "; or forever"); ok {
+				l.Keep = t
+			}
+		}},
+		{"pseudonyms", false, func(n *node) {
+			if t, ok := d.days(n, "pseudonyms", ""); ok {
+				l.Pseudonyms = t
+			}
+		}},
+		{"sample", false, func(n *node) {
+			if n.kind == scalar && !n.quoted && n.text == "0" {
+				l.Sample = 0
+			} else if v, ok := d.count(n, "sample", 1_000_000); ok {
+				l.Sample = v
+			}
+		}},
+		{"witnesses", false, func(n *node) {
+			d.each(n, "witnesses", func(n *node) {
+				if w, ok := d.witness(n); ok {
+					l.Witnesses = append(l.Witnesses, w)
+				}
+			})
+			if len(l.Witnesses) > maxWitnesses {
+				d.errorf(n.pos, "witnesses: found %d, expected at most %d", len(l.Witnesses), maxWitnesses)
+			}
+		}},
+	})
+}
+
+// days checks a time in days: 30d.
+func (d *decoder) days(n *node, what, or string) (time.Duration, bool) {
+	s, ok := strings.CutSuffix(n.text, "d")
+	v, err := strconv.Atoi(s)
+	if n.kind != scalar || !ok || err != nil || !number(s) || v < 1 || v > int(maxKeep/day) {
+		hint := ""
+		if n.kind == scalar && number(n.text) && len(n.text) < 5 {
+			hint = "; did you mean " + n.text + "d?"
+		}
+		d.errorf(n.pos, "%s: found %s, expected days from 1d to %dd%s%s", what, n.describe(), int(maxKeep/day), or, hint)
+		return 0, false
+	}
+	return time.Duration(v) * day, true
+}
+
+func (d *decoder) witness(n *node) (w Witness, ok bool) {
+	const want = "a folder, or a URL such as https://witness.example/checkpoint"
+	s, ok := d.text(n, "witnesses", want)
+	if !ok {
+		return w, false
+	}
+	scheme, rest, is := strings.Cut(s, "://")
+	if !is {
+		return Witness{Dir: d.path(s)}, true
+	}
+	u, err := url.Parse(s)
+	if err != nil || scheme != "http" && scheme != "https" || u.Host == "" || rest == "" || u.Fragment != "" {
+		d.errorf(n.pos, "witnesses: found %s, expected %s", n.describe(), want)
+		return w, false
+	}
+	return Witness{URL: s}, true
+}
