@@ -88,6 +88,7 @@ type Edge struct {
 	homeless *watch.Tenant
 	shards   atomic.Uint32 // given out to exchanges
 	born     time.Time     // what ticks are counted from
+	setClock bool          // now is not the system's clock
 
 	// ctx is what policies run under and logs are written under. It is not the
 	// request's: fasthttp ends and reuses that while it may still be looked at.
@@ -114,7 +115,7 @@ func New(c Config) (*Edge, error) {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	if e.now == nil {
+	if e.setClock = e.now != nil; e.now == nil {
 		e.now = time.Now
 	}
 	if e.idle, err = rewrite.Compile(nil, rewrite.Options{}); err != nil {

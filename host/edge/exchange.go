@@ -88,7 +88,7 @@ func (e *Edge) handle(ctx *fasthttp.RequestCtx) {
 	}
 	x := exchanges.Get().(*exchange)
 	x.edge, x.ctx, x.snap, x.began = e, ctx, snap, e.now()
-	x.tally.open(e)
+	x.tally.open(e, x.began)
 	x.sample()
 	f := x.runSafely()
 	if f != noFault {
@@ -162,10 +162,7 @@ func (x *exchange) run() fault {
 	if f := x.findTenant(); f != noFault {
 		return f
 	}
-	at := x.edge.tick()
-	f := x.takeBody()
-	x.tally.visitor = x.edge.tick() - at
-	if f != noFault {
+	if f := x.takeBody(); f != noFault {
 		return f
 	}
 

@@ -111,12 +111,14 @@ type emitted struct{ meter, from, to int }
 // tick is the time since the edge's start: one look at the monotonic clock.
 func (e *Edge) tick() time.Duration { return time.Since(e.born) }
 
-// open begins the tally of an exchange.
-func (y *tally) open(e *Edge) {
+// open begins the tally of an exchange that began at a time of the edge's clock.
+func (y *tally) open(e *Edge, began time.Time) {
 	if y.shard == 0 {
 		y.shard = e.shards.Add(1)
 	}
-	y.began = e.tick()
+	if y.began = began.Sub(e.born); e.setClock {
+		y.began = e.tick()
+	}
 	y.ran = y.ranBuf[:0]
 }
 
@@ -127,32 +129,37 @@ func (y *tally) read(class abi.Class, outcome int) {
 	}
 }
 
-// fromOrigin counts the time since then as the origin's.
-func (x *exchange) fromOrigin(since time.Duration) {
-	x.tally.origin += x.edge.tick() - since
+// fromOrigin counts the time since then as the origin's. It returns the time of now.
+func (x *exchange) fromOrigin(since time.Duration) time.Duration {
+	now := x.edge.tick()
+	x.tally.origin += now - since
 	x.tally.asked = true
+	return now
 }
 
 // ran counts a run of a policy that began at a time, and remembers which edits
-// are its own.
-func (x *exchange) ran(p *policy, since time.Duration, fuel int64, from int, err error) {
+// are its own. It returns the time of now.
+func (x *exchange) ran(p *policy, since time.Duration, fuel int64, from int, err error) time.Duration {
 	if x.tally.ran == nil {
-		return // a dry exchange
+		return since // a dry exchange
 	}
-	run := watch.Run{Fuel: uint64(max(fuel, 0)), Took: x.edge.tick() - since}
-	var f *engine.Fault
-	switch {
-	case errors.As(err, &f):
-		run.Failure = uint8(f.Kind)
-	case err != nil:
-		run.Failure = uint8(engine.FaultHost)
-	default:
-		run.Edits = len(x.edits) - from
-		if run.Edits > 0 {
-			x.tally.ran = append(x.tally.ran, emitted{p.meter, from, len(x.edits)})
-		}
+	now := x.edge.tick()
+	run := watch.Run{Fuel: uint64(max(fuel, 0)), Took: now - since}
+	if err != nil {
+		run.Failure = uint8(failureOf(err))
+	} else if run.Edits = len(x.edits) - from; run.Edits > 0 {
+		x.tally.ran = append(x.tally.ran, emitted{p.meter, from, len(x.edits)})
 	}
 	x.tenant.meter.Ran(x.tally.shard, p.meter, &run)
+	return now
+}
+
+func failureOf(err error) engine.FaultKind {
+	var f *engine.Fault
+	if errors.As(err, &f) {
+		return f.Kind
+	}
+	return engine.FaultHost
 }
 
 // count adds the exchange to the figures. f is why it ended without the origin's

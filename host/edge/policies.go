@@ -35,22 +35,22 @@ func (x *exchange) choose() {
 // configuration gives. One that fails leaves no edits, and does not stop the others.
 func (x *exchange) runPolicies(ph abi.Phase) {
 	x.choose()
+	at := x.edge.tick()
 	for i := range x.picks {
 		p, pk := &x.route.policies[i], &x.picks[i]
 		if !pk.runs(ph) {
 			continue
 		}
-		at := x.edge.tick()
 		if pk.page && x.body != nil {
 			x.body.page() // before the run, whose time is not the origin's
-			x.fromOrigin(at)
+			at = x.fromOrigin(at)
 		}
 		mark := len(x.edits)
-		at = x.edge.tick()
 		fuel, err := x.runPolicy(p, pk, ph, &x.rec.did[i])
-		x.ran(p, at, fuel, mark, err)
+		at = x.ran(p, at, fuel, mark, err)
 		if pk.shadow != nil {
 			x.compareShadow(p, pk, ph, mark)
+			at = x.edge.tick()
 		}
 	}
 }

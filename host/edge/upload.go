@@ -23,6 +23,8 @@ func (x *exchange) takeBody() fault {
 	if !req.IsBodyStream() {
 		return noFault
 	}
+	at := x.edge.tick()
+	defer func() { x.tally.visitor = x.edge.tick() - at }()
 	limit, announced := x.snap.site.Limits.RequestBodyBytes, req.Header.ContentLength()
 	if announced > limit {
 		return bodyTooLarge
