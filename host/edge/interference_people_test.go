@@ -265,6 +265,11 @@ func (s *pairSite) arrange(pages []pairPage, rng *rand.Rand) *pair {
 	j := all[homes[0]].jurisdiction()
 	w.optOut = j.Regime == "opt-out"
 	p.granted = w.will.granted(w)
+	if p.page.path == "/failing" && p.granted&^justMeasure != 0 {
+		// One that failed too often is suspended, for everybody and for a while. By that
+		// it could tell that somebody came, seldom; what is compared is not to depend on it.
+		w.will, p.granted, w.some = &wills[0], 0, 0
+	}
 
 	place := !(p.granted & p.page.uses).Has(abi.Localize)
 	for other := all[homes[1]].jurisdiction(); !place && homes[1] != homes[0] || (w.will.byPlace || p.page.rules) && other.ID != j.ID || w.will.asks && p.opens && other.Regime != j.Regime; {

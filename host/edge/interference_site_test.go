@@ -285,6 +285,8 @@ type pairSite struct {
 	origin  *pairOrigin
 	known   *Subjects
 	logs    *syncBuffer
+	ledger  *pairLedger
+	counts  bool // figures are looked at
 	addr    string
 	conn    net.Conn
 	r       *bufio.Reader
@@ -295,9 +297,9 @@ type pairSite struct {
 	history []profile.Inferred
 }
 
-func newPairSite(t testing.TB) *pairSite {
+func newPairSite(t testing.TB, level slog.Level) *pairSite {
 	t.Helper()
-	s := &pairSite{origin: newPairOrigin(t), logs: new(syncBuffer), now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	s := &pairSite{origin: newPairOrigin(t), logs: new(syncBuffer), ledger: new(pairLedger), now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	dir := t.TempDir()
 	file := func(name string, b []byte) string {
 		name = filepath.Join(dir, name)
@@ -341,7 +343,7 @@ tenants:
     routes:
       - {path: "/**", policies: [{use: "file:%[6]s"}]}
 `, cache(), shopHost, s.origin.ln.Addr(), routes, strictHost, bad, downHost))
-	log := slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	log := slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey || a.Key == "took" {
 			return slog.Attr{} // the one thing that may differ
 		}
@@ -376,7 +378,7 @@ tenants:
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.edge, err = New(Config{Site: site, Modules: modules, Geo: places, Store: store, Subjects: s.known, Sealer: sealer, Log: log, Now: func() time.Time { return s.now }})
+	s.edge, err = New(Config{Site: site, Modules: modules, Geo: places, Store: store, Subjects: s.known, Sealer: sealer, Ledger: s.ledger, Sample: 1, Log: log, Now: func() time.Time { return s.now }})
 	if err != nil {
 		t.Fatal(err)
 	}

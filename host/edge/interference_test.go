@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -29,6 +30,10 @@ import (
 // only the pair of that number is tried.
 const usualPairs = 100_000
 
+// figuresEvery is of how many pairs the figures of two are compared: reading them all
+// takes longer than an exchange.
+const figuresEvery = 32
+
 // An answered is all that can be seen of an exchange.
 type answered struct {
 	status, header string
@@ -36,10 +41,13 @@ type answered struct {
 	body           []byte
 	upstream       string
 	logs           string
+	record         string // of the ledger, and all that was recorded with it
+	figures        string // by how much they grew; "": nobody looked
 }
 
 // ask has a visitor ask for a page, and returns all that comes of it.
 func (s *pairSite) ask(page *pairPage, both string, v *pairVisitor) (a *answered, err error) {
+	before := s.figures(nil)
 	if s.conn == nil {
 		if s.conn, err = net.Dial("tcp", s.addr); err != nil {
 			return nil, err
@@ -73,10 +81,13 @@ func (s *pairSite) ask(page *pairPage, both string, v *pairVisitor) (a *answered
 	a.upstream = string(s.origin.take(nil))
 	// The last thing that an exchange does is to say so.
 	for until := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Microsecond) {
-		if a.logs += s.logs.take(); strings.Contains(a.logs, "msg=exchange ") || time.Now().After(until) {
+		a.logs += s.logs.take()
+		a.record += s.ledger.take()
+		if strings.Contains(a.logs, "msg=exchange ") && a.record != "" || time.Now().After(until) {
 			break
 		}
 	}
+	a.figures = grown(before, s.figures(before))
 	return a, nil
 }
 
@@ -200,6 +211,8 @@ func (p *pair) differ(a, b *answered) string {
 		{"body", string(a.body), string(b.body)},
 		{"upstream request", p.upstream(&p.a, a.upstream), p.upstream(&p.b, b.upstream)},
 		{"logs", a.logs, b.logs},
+		{"record", a.record, b.record},
+		{"figures", a.figures, b.figures},
 	} {
 		if part.a != part.b {
 			return part.name + firstDifference(part.a, part.b)
@@ -221,6 +234,10 @@ func firstDifference(a, b string) string {
 // broken returns what is wrong with an answer whomever it is for, "" for nothing.
 func (p *pair) broken(a *answered) string {
 	switch {
+	case strings.Count(a.record, "\n") != 1 || !strings.Contains(a.record, `{"kind":"exchange"`):
+		return "the ledger has not one record of the exchange:\n" + a.record
+	case p.granted&(1<<abi.Personalize) == 0 && strings.Contains(a.record, `"pseudonym"`):
+		return "the record has a pseudonym of who granted none:\n" + a.record
 	case strings.Contains(a.upstream, "bespoke-"):
 		return "the origin is sent what is between the visitor and the edge:\n" + a.upstream
 	case p.page.method == "" && !p.page.own && strings.Contains(a.status, " 200 ") && !strings.Contains(p.page.path, "plain") &&
@@ -293,7 +310,7 @@ func TestNonInterference(t *testing.T) {
 	pages := pairPages()
 	var sites [workers]*pairSite
 	for w := range sites {
-		sites[w] = newPairSite(t)
+		sites[w] = newPairSite(t, []slog.Level{slog.LevelDebug, LevelLines}[w]) // one of them tells all that policies say
 	}
 	began := time.Now()
 	var all sync.WaitGroup
@@ -306,6 +323,7 @@ func TestNonInterference(t *testing.T) {
 				if one < pairs && i != one {
 					continue
 				}
+				s.counts = i%figuresEvery < 2 // both workers
 				p := s.arrange(pages, rand.New(rand.NewPCG(seed, i)))
 				wrong, err := s.compare(p)
 				tried.Add(1)
@@ -328,7 +346,7 @@ func TestNonInterference(t *testing.T) {
 // things. least is the share of pairs of each page that must differ.
 func TestNonInterferenceHasPower(t *testing.T) {
 	const tries, least = 60, 0.2
-	s := newPairSite(t)
+	s := newPairSite(t, slog.LevelDebug)
 	pages := pairPages()
 	rng := rand.New(rand.NewPCG(fromEnv(t, "BESPOKE_SEED", rand.Uint64()), 0))
 	share := func(page *pairPage, arrange func() (a, b pairVisitor)) float64 {
