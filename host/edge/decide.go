@@ -12,7 +12,7 @@ import (
 // no policy reads it.
 func (x *exchange) decide(whole geo.Place) {
 	if x.script != nil {
-		x.decision = x.script.decision
+		x.decision, x.tally.decided = x.script.decision, true
 		return
 	}
 	j := geo.JurisdictionOf(whole.Country, whole.Region)

@@ -4,72 +4,75 @@ import (
 	"context"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"bespoke/host/audit/exhibit"
+	"bespoke/host/ledger"
 )
 
-// kept is a rig that makes an exhibit of every exchange that may be one.
+// kept is a rig with a ledger, that makes an exhibit of every exchange that may be one.
 type kept struct {
 	*rig
 	t     *testing.T
+	state string
 	dir   string
 	store *exhibit.Store
+	book  *ledger.Ledger
 }
 
 func keeping(t *testing.T, origin http.Handler, opts ...rigOption) *kept {
 	t.Helper()
-	k := &kept{t: t, dir: filepath.Join(t.TempDir(), exhibit.Folder)}
+	k := &kept{t: t, state: t.TempDir()}
+	k.dir = filepath.Join(k.state, exhibit.Folder)
 	k.store = exhibit.Open(exhibit.Config{Dir: k.dir, Every: 1})
-	k.rig = newRig(t, origin, append(opts, exhibiting(k.store))...)
+	var err error
+	if k.book, err = ledger.Open(ledger.Config{Dir: filepath.Join(k.state, LedgerFolder), Keys: filepath.Join(k.state, "keys"), Window: 50 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	k.rig = newRig(t, origin, append(opts, exhibiting(k.store), recordedBy(k.book))...)
+	t.Cleanup(k.stop)
 	return k
 }
 
-// all stops the edge and returns its exhibits.
-func (k *kept) all() (all []*exhibit.Exhibit) {
-	k.t.Helper()
+// stop ends the edge, then what it stands on.
+func (k *kept) stop() {
+	if k.store == nil {
+		return
+	}
 	k.rig.stop()
 	k.store.Close()
+	if err := k.book.Close(); err != nil {
+		k.t.Error(err)
+	}
+	k.store = nil
+}
+
+// all stops the edge and returns its exhibits by name.
+func (k *kept) all() map[string]*exhibit.Exhibit {
+	k.t.Helper()
+	k.stop()
 	names, err := exhibit.List(k.dir)
 	if err != nil {
 		k.t.Fatal(err)
 	}
+	all := map[string]*exhibit.Exhibit{}
 	for _, name := range names {
-		e, err := exhibit.Load(k.dir, name)
-		if err != nil {
+		if all[name], err = exhibit.Load(k.dir, name); err != nil {
 			k.t.Fatal(err)
 		}
-		all = append(all, e)
 	}
 	return all
 }
 
-// replay runs exhibits again, and wants each to be equal.
-func (k *kept) replay(all []*exhibit.Exhibit) {
+// replay replays the ledger.
+func (k *kept) replay() *ReplayReport {
 	k.t.Helper()
-	r := replayer(k.t, k.dir)
-	for _, e := range all {
-		differences, err := r.Replay(e)
-		if err != nil || len(differences) > 0 {
-			k.t.Errorf("%s: %v\n%s", e.Request.Target, err, strings.Join(differences, "\n"))
-		}
-	}
-}
-
-func replayer(t *testing.T, dir string) *Replayer {
-	t.Helper()
-	r, err := NewReplayer(context.Background(), dir)
+	r, err := ReplayLedger(context.Background(), ReplayConfig{State: k.state})
 	if err != nil {
-		t.Fatal(err)
+		k.t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	return r
 }
 
@@ -117,10 +120,14 @@ func TestExhibitsReplay(t *testing.T) {
 	if len(all) != 10 {
 		t.Errorf("%d exhibits, want 10", len(all))
 	}
-	k.replay(all)
-	if !slices.ContainsFunc(all, func(e *exhibit.Exhibit) bool {
-		return strings.Contains(string(e.Sent.Body), ">two</p>")
-	}) {
+	two := false
+	for _, e := range all {
+		two = two || strings.Contains(string(e.Sent.Body), ">two</p>")
+	}
+	if !two {
 		t.Error("no exhibit of the second version")
+	}
+	if got := k.replay(); !got.OK() || got.Exhibits != 10 || got.Decisions < 11 || got.Gone+got.Unnamed != 0 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -57,6 +57,9 @@ func (x *exchange) tell() *answers {
 // is left out: what they hid, and what has a topic that they muted.
 func (v *view) recommended(band string) ([]byte, bool) {
 	x := v.x
+	if x.script != nil {
+		return x.script.band(abi.KeyRecommend + band)
+	}
 	rec := x.tenant.recommender
 	if rec == nil {
 		return nil, false

@@ -98,20 +98,7 @@ func (x *exchange) record(f fault) {
 	if l == nil {
 		return
 	}
-	r := x.rec
-	r.record = ledger.Exchange{Time: x.began, Served: servedNames[x.tally.served], Status: x.ctx.Response.StatusCode(), Fault: f.String()}
-	e := &r.record
-	if x.tenant != nil {
-		e.Tenant = x.tenant.name
-	}
-	if x.route != nil {
-		e.Route = x.route.Path
-		e.Policies = x.recordPolicies()
-	}
-	if x.tally.decided {
-		e.Decision = r.decide(&x.decision)
-	}
-	x.recordEdits(e)
+	r, e := x.rec, x.compose(f)
 	if r.in.whole && r.out.whole {
 		r.in.sum(&e.In)
 		r.out.sum(&e.Out)
@@ -126,6 +113,26 @@ func (x *exchange) record(f fault) {
 	x.pseudonym(&e.Pseudonym)
 	l.Exchange(e, r.reserved)
 	r.reserved = false
+}
+
+// compose writes the record, but for digests of bodies and what needs the ledger. A
+// replay must come to the same.
+func (x *exchange) compose(f fault) *ledger.Exchange {
+	r := x.rec
+	r.record = ledger.Exchange{Time: x.began, Served: servedNames[x.tally.served], Status: x.ctx.Response.StatusCode(), Fault: f.String()}
+	e := &r.record
+	if x.tenant != nil {
+		e.Tenant = x.tenant.name
+	}
+	if x.route != nil {
+		e.Route = x.route.Path
+		e.Policies = x.recordPolicies()
+	}
+	if x.tally.decided {
+		e.Decision = r.decide(&x.decision)
+	}
+	x.recordEdits(e)
+	return e
 }
 
 // seal keys the digests of a record.

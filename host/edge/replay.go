@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"bespoke/host/audit/exhibit"
 	"bespoke/host/config"
 	"bespoke/host/consent"
+	"bespoke/host/ledger"
 	"bespoke/host/profile"
 	"bespoke/host/rewrite"
 	"bespoke/modules/abi"
@@ -72,7 +74,9 @@ const (
 // Replay runs an exhibit's policies on its inputs, and its page through their edits,
 // as the exchange was run. It returns what came out otherwise, nothing if all was
 // equal to the byte. An error says that the exhibit cannot be run.
-func (r *Replayer) Replay(e *exhibit.Exhibit) (differences []string, err error) {
+//
+// With recorded, what the ledger would be told must be that, too.
+func (r *Replayer) Replay(e *exhibit.Exhibit, recorded *ledger.Exchange) (differences []string, err error) {
 	facts, err := consent.ParseFacts(e.Facts)
 	if err != nil {
 		return nil, fmt.Errorf("exhibit: %w", err)
@@ -90,7 +94,7 @@ func (r *Replayer) Replay(e *exhibit.Exhibit) (differences []string, err error) 
 	x := exchanges.Get().(*exchange)
 	w := &rerun{x: x, e: e, at: -1}
 	x.edge, x.ctx, x.snap, x.began, x.witness = r.edge, &ctx, snap, e.Time, w
-	x.script = &script{decision: facts.Decide(), origin: e.Origin}
+	x.script = &script{decision: facts.Decide(), origin: e.Origin, band: w.band}
 	x.script.decision.Ask = e.Asks
 	defer x.end()
 	f := x.runSafely()
@@ -105,6 +109,9 @@ func (r *Replayer) Replay(e *exhibit.Exhibit) (differences []string, err error) 
 		w.differ("%d runs, the exhibit has %d", n, len(e.Runs))
 	}
 	w.compareAnswer()
+	if recorded != nil {
+		w.compareRecord(recorded)
+	}
 	return w.differences, nil
 }
 
@@ -193,7 +200,8 @@ func (r *Replayer) policy(p *exhibit.Policy) (policy, error) {
 // A script stands for what an exchange would ask, of the visitor and of the origin.
 type script struct {
 	decision consent.Decision
-	origin   *exhibit.Answer // nil: it was not asked
+	origin   *exhibit.Answer                 // nil: it was not asked
+	band     func(key string) ([]byte, bool) // the items of a band
 }
 
 func (s *script) answer(in *fasthttp.Response) fault {
@@ -256,9 +264,26 @@ func (w *rerun) begins(p *policy, _ *pick, ph abi.Phase) {
 	}
 }
 
-// read answers from the exhibit. What the exhibit's other parts tell (the request,
-// the settings, the clock, the decision, the page) must be answered the same; the
-// items of a band are of a catalogue that has changed since.
+// next returns what the exhibit has of the read under way, nil for nothing.
+func (w *rerun) next() *exhibit.Read {
+	if r := w.run(); r != nil && w.reads < len(r.Reads) {
+		return &r.Reads[w.reads]
+	}
+	return nil
+}
+
+// band answers for the items of a band that is about nobody: they are of a catalogue
+// that may have changed since, and so only the exhibit has them.
+func (w *rerun) band(key string) ([]byte, bool) {
+	r := w.next()
+	if r == nil || r.Key != key || r.Value == nil || abi.Classify(key) != abi.Public {
+		return nil, false
+	}
+	return []byte(*r.Value), true
+}
+
+// read answers from the exhibit. Its other parts (the request, the settings, the
+// clock, the decision, the page) must have led to the same.
 func (w *rerun) read(key, value []byte, ok bool) ([]byte, bool) {
 	r := w.run()
 	if r == nil {
@@ -275,8 +300,7 @@ func (w *rerun) read(key, value []byte, ok bool) ([]byte, bool) {
 		w.differ("%s, read %d: it is of %q, in the exhibit of %q", w.name(), w.reads, k, want.Key)
 		return value, ok
 	}
-	band := strings.HasPrefix(k, abi.KeyRecommend) && abi.Classify(k) == abi.Public
-	if !band && (ok != (want.Value != nil) || ok && string(value) != string(*want.Value)) {
+	if ok != (want.Value != nil) || ok && string(value) != string(*want.Value) {
 		w.differ("%s, read %d: %q is %s, in the exhibit %s", w.name(), w.reads, k, quoteValue(value, ok), quoteRead(want))
 	}
 	if want.Value == nil {
@@ -354,7 +378,7 @@ func (w *rerun) compareAnswer() {
 		w.compareCoded(body, sent.Body, coded)
 		return
 	}
-	w.compareBody("the body", body, sent.Body)
+	w.compareBody("the body", "was sent", body, sent.Body)
 }
 
 func (w *rerun) compareHeader(got, want []exhibit.Field) {
@@ -378,7 +402,7 @@ func (w *rerun) compareCoded(got, want []byte, coded coding) {
 		w.differ("the body cannot be decoded: %v", err)
 		return
 	}
-	w.compareBody("the decoded body", a, b)
+	w.compareBody("the decoded body", "was sent", a, b)
 }
 
 // decoded returns the text of a coded body.
@@ -395,8 +419,23 @@ func decoded(coded []byte, by coding) ([]byte, error) {
 	return bytes.Clone(b.head), nil
 }
 
+// compareRecord compares the record that the replay would leave with the ledger's.
+func (w *rerun) compareRecord(recorded *ledger.Exchange) {
+	got := w.x.compose(noFault)
+	// These the exhibit does not have, or is checked against in another way: the name is
+	// of its hash.
+	got.Exhibit, got.Out = recorded.Exhibit, sha256.Sum256(w.e.Sent.Body)
+	if w.e.Origin != nil {
+		got.In = sha256.Sum256(w.e.Origin.Body)
+	}
+	if got.Decision != nil && recorded.Decision != nil {
+		got.Decision.Jurisdiction = recorded.Decision.Jurisdiction
+	}
+	w.compareBody("the record", "is in the ledger", got.AppendJSON(nil), recorded.AppendJSON(nil))
+}
+
 // compareBody tells the first byte that differs.
-func (w *rerun) compareBody(what string, got, want []byte) {
+func (w *rerun) compareBody(what, is string, got, want []byte) {
 	if bytes.Equal(got, want) {
 		return
 	}
@@ -404,7 +443,7 @@ func (w *rerun) compareBody(what string, got, want []byte) {
 	for at < len(got) && at < len(want) && got[at] == want[at] {
 		at++
 	}
-	w.differ("%s differs from byte %d on: %q, %q was sent (%d bytes, and %d)", what, at, around(got, at), around(want, at), len(got), len(want))
+	w.differ("%s differs from byte %d on: %q, %q %s (%d bytes, and %d)", what, at, around(got, at), around(want, at), is, len(got), len(want))
 }
 
 // around returns the bytes about one.
