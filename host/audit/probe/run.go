@@ -187,7 +187,7 @@ func (r *run) plan(random *rand.Rand) (before, plan []slot) {
 	}
 	for i := range r.conds {
 		for n := range max(calibrating, len(tried)) { // each dimension once: what visitors did may vary in its own way
-			s := slot{cond: i, same: true, bFirst: random.IntN(2) == 0, settle: n < 2}
+			s := slot{cond: i, same: true, bFirst: random.IntN(2) == 0, settle: n == 0}
 			if len(tried) > 0 {
 				s.dim = tried[n%len(tried)]
 				s.a, _ = s.dim.draw(random)

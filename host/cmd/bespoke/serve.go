@@ -115,6 +115,7 @@ type process struct {
 	geo      *geo.DB // nil without one
 	stopGeo  context.CancelFunc
 	admin    *control.Admin // nil without one
+	canaries *canaries
 	listener net.Listener
 }
 
@@ -133,6 +134,7 @@ func serve(ctx context.Context, file string, log *slog.Logger, ready func(*proce
 
 	failed := make(chan error, 1)
 	go func() { failed <- p.edge.Serve(p.listener) }()
+	p.canaries.begin(p.edge.Serve, p.site.Load(), p.geo)
 	ready(p)
 	for {
 		select {
@@ -220,6 +222,12 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 	if p.listener, err = net.Listen("tcp", site.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	p.canaries = newCanaries(log, nil)
+	defer func() {
+		if err != nil {
+			p.canaries.close()
+		}
+	}()
 	if site.Admin != "" {
 		figures, err := p.figures()
 		if err != nil {
@@ -324,6 +332,7 @@ func (p *process) reload(ctx context.Context) {
 	stop, old := p.stopGeo, p.geo
 	p.site.Store(site)
 	p.watch(ctx, db)
+	p.canaries.set(site, db)
 	stop()
 	if old != nil {
 		old.Close()
@@ -338,6 +347,7 @@ func (p *process) reload(ctx context.Context) {
 func (p *process) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
 	defer cancel()
+	p.canaries.close()
 	err := p.edge.Shutdown(ctx)
 	if p.admin != nil {
 		err = errors.Join(err, p.admin.Close(ctx))

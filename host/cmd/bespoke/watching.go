@@ -21,6 +21,7 @@ func (p *process) figures() (control.Figures, error) {
 	if p.ledger != nil {
 		families = append(families, ledgerFigures(p.ledger.Status)...)
 	}
+	families = append(families, p.canaries.families()...)
 	x, err := prom.New(build, families...)
 	if err != nil {
 		return nil, err
