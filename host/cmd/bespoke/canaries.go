@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"bespoke/geo"
 	"bespoke/host/audit/probe"
@@ -33,13 +34,9 @@ const canaryRate = 25
 // canaryBody is how much of a page they compare, in bytes.
 const canaryBody = 1 << 20
 
-// newCanaries does nothing yet. record is told of each round; nil: nobody is.
+// newCanaries does nothing yet. record is told of each round.
 func newCanaries(log *slog.Logger, record func(ledger.Event)) *canaries {
-	tell := func(r *probe.Round) {
-		if record != nil {
-			record(canaryEvent(r))
-		}
-	}
+	tell := func(r *probe.Round) { record(canaryEvent(r)) }
 	return &canaries{Canaries: probe.NewCanaries(log, tell), pipe: probe.NewPipe(), log: log}
 }
 
@@ -180,6 +177,7 @@ type canaryRecord struct {
 	Verdict    string            `json:"verdict"`
 	Because    string            `json:"because"`
 	Seed       uint64            `json:"seed,string"` // beyond what numbers of JSON hold exactly
+	Began      time.Time         `json:"began"`
 	Requests   int               `json:"requests"`
 	Dimensions []canaryDimension `json:"dimensions,omitempty"`
 }
@@ -192,7 +190,7 @@ type canaryDimension struct {
 
 // canaryEvent returns the record of a round.
 func canaryEvent(r *probe.Round) ledger.Event {
-	data := canaryRecord{Verdict: r.Verdict, Because: r.Because, Seed: r.Seed, Requests: r.Requests}
+	data := canaryRecord{Verdict: r.Verdict, Because: r.Because, Seed: r.Seed, Began: r.Started.Truncate(time.Millisecond), Requests: r.Requests}
 	for i := range r.Dimensions {
 		d := &r.Dimensions[i]
 		if d.Missing != "" || d.Declared {
@@ -204,5 +202,12 @@ func canaryEvent(r *probe.Round) ledger.Event {
 		}
 		data.Dimensions = append(data.Dimensions, one)
 	}
-	return ledger.Event{Kind: ledger.KindCanary, Time: r.Started, Tenant: r.Tenant, Data: data}
+	return ledger.Event{Kind: ledger.KindCanary, Time: time.Now(), Tenant: r.Tenant, Data: data}
+}
+
+// event records one, where anything is recorded.
+func (p *process) event(e ledger.Event) {
+	if p.ledger != nil {
+		p.ledger.Event(e)
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"bespoke/examples"
 	"bespoke/geo/demodb"
 	"bespoke/host/audit/probe"
+	"bespoke/host/ledger"
 )
 
 // serving starts the process with a configuration, and ends it with the test.
@@ -148,6 +149,20 @@ tenants:
 	line, err := e.AppendJSON(nil)
 	if err != nil || !strings.Contains(string(line), `"kind":"canary"`) || !strings.Contains(string(line), `"choice":"differs"`) || strings.Contains(string(line), "192.0.2") {
 		t.Errorf("%v %s", err, line)
+	}
+
+	recorded := 0
+	for began := time.Now(); recorded < 2 && time.Since(began) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
+		recorded = 0
+		for _, err := range ledger.Read(filepath.Join(dir, "state", "ledger"), ledger.Filter{Kind: ledger.KindCanary, Tenant: "stores"}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			recorded++
+		}
+	}
+	if recorded < 2 {
+		t.Errorf("%d rounds are in the ledger", recorded)
 	}
 
 	// A round that shows nothing ends no alarm.

@@ -222,7 +222,7 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 	if p.listener, err = net.Listen("tcp", site.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	p.canaries = newCanaries(log, nil)
+	p.canaries = newCanaries(log, p.event)
 	defer func() {
 		if err != nil {
 			p.canaries.close()
