@@ -274,7 +274,7 @@ func TestFaults(t *testing.T) {
 			for op := 0; ; op++ {
 				hit := false
 				// One fault, and by turns a second one or the end of the process soon after.
-				for _, second := range []int{0, 1 + op%3, 4 + op%2} {
+				for _, second := range []int{0, 1 + op%5} {
 					f, m := start(t, seed)
 					what := ""
 					m.fault = func(i int, w string) faultKind {
@@ -323,7 +323,7 @@ func TestFaults(t *testing.T) {
 			}
 		}
 		t.Logf("%s: %d runs, %d stopped personalization", name, runs, blocked)
-		if runs < 300 || blocked < 100 {
+		if runs < 200 || blocked < 100 {
 			t.Errorf("%s: %d runs, %d stopped: the test shows little", name, runs, blocked)
 		}
 	}

@@ -52,7 +52,7 @@ func (l *Ledger) loadSigner() error {
 	if err != nil {
 		return err
 	}
-	if strings.TrimSpace(string(public)) != l.verifier {
+	if string(public) != l.verifier+"\n" {
 		return fmt.Errorf("%s is not the public half of %s", keyName, name)
 	}
 	return nil

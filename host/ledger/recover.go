@@ -101,7 +101,7 @@ func (l *Ledger) signedTree() (tree tlog.Tree, finish bool, err error) {
 	}
 	tree, there, err := read(checkpointName)
 	if err != nil {
-		return tree, false, fmt.Errorf("%s: %w", checkpointName, err)
+		return tree, false, fmt.Errorf("%s: %w: %w", checkpointName, err, errDamage)
 	}
 	next, nextThere, nextErr := read(nextName)
 	if nextErr != nil && errors.As(nextErr, new(*fs.PathError)) {
@@ -156,7 +156,7 @@ func (l *Ledger) loadTip(tree tlog.Tree) (last *Statement, lines []byte, err err
 	}
 	s, err := parseStatement(entry)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w: %w", err, errDamage)
 	}
 	leaf, err := l.leaf(tree.N - 1)
 	if err != nil {

@@ -29,7 +29,8 @@ type Witness interface {
 // Times that a witness has.
 const (
 	witnessTime = 10 * time.Second // for a checkpoint
-	askTime     = 5 * time.Second  // to answer when a ledger is opened, and at its end
+	askTime     = 5 * time.Second  // to answer when a ledger is opened
+	lastTime    = 2 * time.Second  // for the checkpoint of the end
 )
 
 // maxCheckpoint bounds what is read from a witness, in bytes.
@@ -151,7 +152,7 @@ func (w *watcher) run(l *Ledger) {
 }
 
 // last brings the checkpoint of the end.
-func (w *watcher) last(l *Ledger) { w.bring(context.Background(), l, askTime) }
+func (w *watcher) last(l *Ledger) { w.bring(context.Background(), l, lastTime) }
 
 func (w *watcher) bring(ctx context.Context, l *Ledger, limit time.Duration) bool {
 	checkpoint := w.newest.Swap(nil)
