@@ -16,7 +16,15 @@ type Ledger struct {
 	Keep       time.Duration // how long records are kept; 0: for ever
 	Pseudonyms time.Duration // how long a key of pseudonyms exists after its day
 	Sample     int           // of how many exchanges one has the digests of its bodies recorded; 0: none
+	Exhibits   Exhibits
 	Witnesses  []Witness
+}
+
+// Exhibits says of how many exchanges without personal data everything is kept, so that
+// they can be run again.
+type Exhibits struct {
+	Count int           // the most that are kept; 0: none
+	Keep  time.Duration // how long
 }
 
 // A Witness is a second place for checkpoints: one of the two is set.
@@ -27,13 +35,14 @@ type Witness struct {
 
 // DefaultLedger returns what holds where the file says nothing.
 func DefaultLedger() Ledger {
-	return Ledger{Window: time.Second, Pseudonyms: 30 * day, Sample: 64}
+	return Ledger{Window: time.Second, Pseudonyms: 30 * day, Sample: 64, Exhibits: Exhibits{Count: 1000, Keep: day}}
 }
 
 const (
 	day          = 24 * time.Hour
 	maxKeep      = 3660 * day
 	maxWitnesses = 8
+	maxExhibits  = 100_000
 )
 
 func (d *decoder) ledger(n *node, l *Ledger) {
@@ -72,6 +81,7 @@ func (d *decoder) ledger(n *node, l *Ledger) {
 				l.Sample = v
 			}
 		}},
+		{"exhibits", false, func(n *node) { d.exhibits(n, &l.Exhibits) }},
 		{"witnesses", false, func(n *node) {
 			d.each(n, "witnesses", func(n *node) {
 				if w, ok := d.witness(n); ok {
@@ -80,6 +90,23 @@ func (d *decoder) ledger(n *node, l *Ledger) {
 			})
 			if len(l.Witnesses) > maxWitnesses {
 				d.errorf(n.pos, "witnesses: found %d, expected at most %d", len(l.Witnesses), maxWitnesses)
+			}
+		}},
+	})
+}
+
+func (d *decoder) exhibits(n *node, x *Exhibits) {
+	d.mapping(n, "exhibits", []field{
+		{"count", false, func(n *node) {
+			if n.kind == scalar && !n.quoted && n.text == "0" {
+				x.Count = 0
+			} else if v, ok := d.count(n, "count", maxExhibits); ok {
+				x.Count = v
+			}
+		}},
+		{"keep", false, func(n *node) {
+			if t, ok := d.duration(n, "keep", 366*day); ok {
+				x.Keep = t
 			}
 		}},
 	})

@@ -16,4 +16,6 @@ word for it.`,
 }
 
 // auditCommands are the commands below audit, each made in a file of its own.
-func auditCommands() []*cobra.Command { return []*cobra.Command{auditProbeCommand()} }
+func auditCommands() []*cobra.Command {
+	return []*cobra.Command{auditProbeCommand(), auditReplayCommand()}
+}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"bespoke/host/audit/exhibit"
 	"bespoke/host/config"
 	"bespoke/host/edge"
 	"bespoke/host/ledger"
@@ -38,6 +39,16 @@ func witnesses(list []config.Witness) (all []ledger.Witness) {
 		}
 	}
 	return all
+}
+
+// openExhibits keeps exhibits beside the ledger; nil if nothing is recorded, or none
+// are wanted.
+func openExhibits(site *config.Config, log *slog.Logger) *exhibit.Store {
+	x := site.Ledger.Exhibits
+	if site.Ledger.Off || x.Count == 0 {
+		return nil
+	}
+	return exhibit.Open(exhibit.Config{Dir: filepath.Join(site.State, exhibit.Folder), Count: x.Count, Keep: x.Keep, Log: log})
 }
 
 // record has an edge record in l, if it is not nil.

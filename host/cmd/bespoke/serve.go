@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bespoke/geo"
+	"bespoke/host/audit/exhibit"
 	"bespoke/host/config"
 	"bespoke/host/control"
 	"bespoke/host/edge"
@@ -109,6 +110,7 @@ type process struct {
 	site     atomic.Pointer[config.Config] // replaced by reload
 	edge     *edge.Edge
 	ledger   *ledger.Ledger // nil if nothing is recorded
+	exhibits *exhibit.Store // nil if none are kept
 	store    *edge.Store
 	subjects *edge.Subjects
 	learned  *edge.Recommenders
@@ -216,6 +218,14 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 		Site: site, Modules: modules, Geo: db, Store: p.store, Subjects: p.subjects, Recommenders: p.learned, Sealer: sealer, Log: log,
 	}
 	record(&c, p.ledger)
+	if p.exhibits = openExhibits(site, log); p.exhibits != nil {
+		c.Exhibits = p.exhibits
+		defer func() {
+			if err != nil {
+				p.exhibits.Close()
+			}
+		}()
+	}
 	if p.edge, err = edge.New(c); err != nil {
 		return nil, err
 	}
@@ -351,6 +361,9 @@ func (p *process) stop() error {
 	err := p.edge.Shutdown(ctx)
 	if p.admin != nil {
 		err = errors.Join(err, p.admin.Close(ctx))
+	}
+	if p.exhibits != nil { // before the store, which has their modules
+		err = errors.Join(err, p.exhibits.Close())
 	}
 	err = errors.Join(err, p.store.Close(), p.subjects.Close(), p.learned.Close())
 	if p.ledger != nil { // last: all of these may have something to record
