@@ -198,3 +198,12 @@ func (n need) names() string {
 	}
 	return strings.Join(list, " or ")
 }
+
+// Broken says how the record breaks the promise, "" if it keeps it; see [Verify].
+func (r *Record) Broken() string {
+	if r.Exchange == nil {
+		return ""
+	}
+	var m needs
+	return m.broken(r.Exchange)
+}

@@ -20,7 +20,8 @@ type VerifyOptions struct {
 	Key   []byte // public key that was got elsewhere; nil: the folder's key.pub
 	Since []byte // an earlier checkpoint of the ledger, signed; nil: none
 	// From and To bound what is read of the segments' content, by the time of their
-	// windows; zero: everything. The tree is always checked as a whole.
+	// windows; zero: everything. The tree is always checked as a whole, and the last
+	// segment read, as it says whether recording was closed.
 	From, To time.Time
 	Progress func(records, of int64) // called now and then; nil: not
 	// Each is called with every record that could be read, in order. The record
@@ -69,6 +70,7 @@ type verifier struct {
 	needs    needs
 
 	since     tlog.Tree
+	total     int64 // records, as the last statement has it
 	truth     truth
 	leaves    leaves // of the bundle that was read last
 	levels    []level
@@ -246,6 +248,9 @@ func (v *verifier) survey() {
 			e, ok := l.leaf(i, entriesAgree)
 			t, _ := l.leaf(i, tilesAgree)
 			whole = whole && ok
+			if st := l.entries[i]; st != nil {
+				v.total = st.First + st.Records
+			}
 			byEntries.add(e)
 			byTiles.add(t)
 			if byEntries.n == v.since.N {
@@ -363,7 +368,8 @@ func (v *verifier) statement(l *leaves, st *Statement, at int64) {
 
 // content reads the records of a segment.
 func (v *verifier) content(st *Statement) {
-	if !v.o.From.IsZero() && st.To.Before(v.o.From) || !v.o.To.IsZero() && st.From.After(v.o.To) {
+	outside := !v.o.From.IsZero() && st.To.Before(v.o.From) || !v.o.To.IsZero() && st.From.After(v.o.To)
+	if outside && st.Segment != v.f.tree.N-1 {
 		v.before = ""
 		return
 	}
@@ -403,7 +409,7 @@ func (v *verifier) content(st *Statement) {
 	v.out.Checked += n
 	v.beforeEnd = st.To
 	if v.o.Progress != nil {
-		v.o.Progress(st.First+n, 0)
+		v.o.Progress(st.First+n, v.total)
 	}
 }
 

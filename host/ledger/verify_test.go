@@ -114,7 +114,7 @@ func TestVerifyRetention(t *testing.T) {
 		t.Errorf("removed on schedule: %+v %s", v, said(v.Damage))
 	}
 	// The record of retention may lie outside of the period.
-	if v := p.verify(VerifyOptions{From: hour(0), To: hour(1)}); !v.OK() || v.Removed != 2 || v.Checked != 2 {
+	if v := p.verify(VerifyOptions{From: hour(0), To: hour(1)}); !v.OK() || v.Removed != 2 || v.Checked != 3 {
 		t.Errorf("removed on schedule, in a period: %+v %s", v, said(v.Damage))
 	}
 	if err := os.Remove(filepath.Join(p.dir, segmentsName, segmentFile(hour(1)))); err != nil {

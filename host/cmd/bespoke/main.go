@@ -82,7 +82,7 @@ Exit status: 0 done, 1 the answer is no (or it failed), 2 wrong use; audit probe
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	cmd.AddCommand(demoCommand(), serveCommand(), checkCommand(), policyCommand(), catalogueCommand(), tokenCommand(), geoCommand(), consentCommand(), recommendCommand(), auditCommand(), versionCommand())
+	cmd.AddCommand(demoCommand(), serveCommand(), checkCommand(), policyCommand(), catalogueCommand(), tokenCommand(), geoCommand(), consentCommand(), recommendCommand(), auditCommand(), ledgerCommand(), versionCommand())
 	return cmd
 }
 
