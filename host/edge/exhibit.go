@@ -269,7 +269,7 @@ func (c *capture) answered() {
 	}
 	a := &exhibit.Answer{Status: c.x.in.StatusCode(), Length: h.ContentLength()}
 	for name, value := range h.All() {
-		if string(name) != "Date" && string(name) != "Content-Length" {
+		if !framing(name) {
 			a.Header = append(a.Header, exhibit.Field{Name: string(name), Value: exhibit.Text(value)})
 		}
 	}
@@ -327,13 +327,21 @@ func (c *capture) ready() {
 // sentHeader returns the header of an answer but for what is of the connection.
 func sentHeader(x *exchange) (all []exhibit.Field) {
 	for name, value := range x.ctx.Response.Header.All() {
-		switch string(name) {
-		case "Date", "Connection", "Content-Length":
-		default:
+		if !framing(name) {
 			all = append(all, exhibit.Field{Name: string(name), Value: exhibit.Text(value)})
 		}
 	}
 	return all
+}
+
+// framing reports whether a field is of the connection and its moment: what is said
+// there of the length is kept apart.
+func framing(name []byte) bool {
+	switch string(name) {
+	case "Date", "Connection", "Content-Length", "Transfer-Encoding":
+		return true
+	}
+	return false
 }
 
 // endExhibit makes an exhibit of the exchange, if nothing speaks against it. It
