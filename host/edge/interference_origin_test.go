@@ -31,6 +31,7 @@ func newPairOrigin(t testing.TB) *pairOrigin {
 		o.answers[path] = fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nETag: \"v1\"\r\nLast-Modified: Sat, 03 Jan 2026 00:00:00 GMT\r\nCache-Control: public, max-age=600\r\nContent-Length: %d\r\n\r\n%s",
 			pairType(path), len(body), body)
 	}
+	o.answers["/named"] = bytes.Replace(o.answers["/"], []byte("ETag"), []byte("Bespoke-Subject: somebody\r\nETag"), 1)
 	o.answers["/gone"] = []byte("HTTP/1.1 410 Gone\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\ngone")
 	go func() {
 		for {

@@ -2,12 +2,14 @@ package edge
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
+	"bespoke/geo"
 	"bespoke/host/consent"
 	"bespoke/host/profile"
 	"bespoke/modules/abi"
@@ -22,12 +24,13 @@ type will struct {
 	// granted is what may be used, where the rules of the place are opt-out or are not.
 	// It is written down here by hand, so that a wrong decision is noticed.
 	granted func(w *willed) consent.Set
-	// byPlace: nothing else settled some purpose, so the default of the place did, and the
-	// record says which. The place's country and region are known by that in any
-	// case; such a pair is of one jurisdiction, and differs in all else.
+	// byPlace: nothing else settled some purpose, so the default of the place did. That
+	// is what the law asks for, and not done for the visitor's sake. Both of such a
+	// pair are granted the same by it, but for measure, which shows nowhere. Records, logs
+	// and figures say which rules those were, and are compared where they are the same.
 	byPlace bool
-	// asks: whether such a visitor is asked again follows the rules of the place:
-	// a pair has the same rules, if it is of visitors who open a page.
+	// asks: whether such a visitor is asked, or asked again, follows the rules of the
+	// place: both of a pair are under such rules, or neither, if they open a page.
 	asks bool
 	only string // the tenant that understands it; "": all
 }
@@ -62,14 +65,14 @@ var wills = []will{
 	{name: "GPC", granted: func(w *willed) consent.Set { return byDefault(w) & justMeasure }, byPlace: true},
 	{name: "GPC after allowing all", granted: func(w *willed) consent.Set { return justMeasure }},
 	{name: "GPC, then some", granted: func(w *willed) consent.Set { return w.some &^ (1 << abi.Advertise) }},
-	{name: "default", granted: byDefault, byPlace: true},
+	{name: "default", granted: byDefault, byPlace: true, asks: true},
 	{name: "TCF", granted: nothing},
 	{name: "TCF, withdrawal", granted: nothing},
 	{name: "TCF, some", granted: tcfGrants},
 	{name: "unreadable TCF", granted: nothing},
 	{name: "two TCF", granted: nothing},
 	{name: "GPP", granted: func(w *willed) consent.Set { return byDefault(w) & justMeasure }, byPlace: true},
-	{name: "usprivacy", granted: func(w *willed) consent.Set { return byDefault(w) &^ (1 << abi.Advertise) }, byPlace: true},
+	{name: "usprivacy", granted: func(w *willed) consent.Set { return byDefault(w) &^ (1 << abi.Advertise) }, byPlace: true, asks: true},
 	{name: "unreadable choice", granted: nothing, asks: true},
 	{name: "two choices", granted: nothing, asks: true},
 	{name: "stale choice", granted: nothing, asks: true},
@@ -157,7 +160,9 @@ type pair struct {
 	page    *pairPage
 	willed  willed
 	granted consent.Set
-	opens   bool // in a browser, as a page
+	opens   bool   // in a browser, as a page
+	unlike  bool   // the rules of different places settled something
+	hides   string // an item that both hid; "": none
 	both    string
 	declare profile.Preferences // but for an exact place
 	a, b    pairVisitor
@@ -263,7 +268,7 @@ func (s *pairSite) arrange(pages []pairPage, rng *rand.Rand) *pair {
 	all := towns()
 	homes := [2]int{rng.IntN(len(all)), rng.IntN(len(all))}
 	j := all[homes[0]].jurisdiction()
-	w.optOut = j.Regime == "opt-out"
+	w.optOut = j.Regime == geo.OptOut
 	p.granted = w.will.granted(w)
 	if p.page.path == "/failing" && p.granted&^justMeasure != 0 {
 		// One that failed too often is suspended, for everybody and for a while. By that
@@ -272,15 +277,28 @@ func (s *pairSite) arrange(pages []pairPage, rng *rand.Rand) *pair {
 	}
 
 	place := !(p.granted & p.page.uses).Has(abi.Localize)
-	for other := all[homes[1]].jurisdiction(); !place && homes[1] != homes[0] || (w.will.byPlace || p.page.rules) && other.ID != j.ID || w.will.asks && p.opens && other.Regime != j.Regime; {
-		homes[1] = rng.IntN(len(all))
-		other = all[homes[1]].jurisdiction()
+	fits := func(other geo.Jurisdiction) bool {
+		if other.ID == j.ID {
+			return true
+		}
+		there := *w
+		there.optOut = other.Regime == geo.OptOut
+		return place && !p.page.rules && (there.optOut == w.optOut || !w.will.asks || !p.opens) && (w.will.granted(&there)^p.granted)&^justMeasure == 0
 	}
+	for homes[1] != homes[0] && (!place || !fits(all[homes[1]].jurisdiction())) {
+		homes[1] = rng.IntN(len(all))
+	}
+	p.unlike = w.will.byPlace && all[homes[1]].jurisdiction().ID != j.ID
 	history := p.granted&p.page.uses&(1<<abi.Personalize|1<<abi.Advertise) == 0
 	exact := !p.granted.Has(abi.Locate) && !p.page.own
 	strips := p.page.host == strictHost && !p.granted.Has(abi.Personalize)
 	s.say(p, rng)
-	p.declare = declares(rng)
+	if p.declare = declares(rng); p.page.path == "/failing" {
+		p.declare.Place = profile.Place{} // which it fails by, too
+	}
+	if p.page.lists != "" && rng.IntN(3) == 0 {
+		p.hides = pairKinds[rng.IntN(3)] + "-" + pairColors[rng.IntN(4)]
+	}
 	ids := [2]int{rng.IntN(1 << 20), rng.IntN(1 << 20)}
 	for i, v := range []*pairVisitor{&p.a, &p.b} {
 		v.address = fmt.Sprintf("20.%d.%d.%d", homes[i], rng.IntN(townNetworks), 1+rng.IntN(250))
@@ -324,6 +342,9 @@ func (s *pairSite) say(p *pair, rng *rand.Rand) {
 	}
 	if rng.IntN(4) == 0 {
 		p.both += "If-None-Match: \"v1\"\r\n"
+	}
+	if p.page.host == strictHost || p.page.path == "/named" {
+		p.both += "Bespoke-Subject: forged\r\n"
 	}
 	if p.page.body != "" {
 		kind := "text/plain"
@@ -444,7 +465,13 @@ func (s *pairSite) remember(p *pair, v *pairVisitor, rng *rand.Rand, ids [2]int,
 		}
 		cookie(s.seal(host, useWhy, append([]byte{byte(consent.All)}, fmt.Sprintf("because of %06d", reason)...)))
 	}
-	if rng.IntN(3) == 0 { // of an epoch that is over: nothing is hidden by it
+	if p.hides != "" {
+		n, _ := s.edge.current.Load().exact[shopHost].recommender.Catalogue().Number(p.hides)
+		var h profile.Hidden
+		if h.Hide(n) == nil {
+			cookie(s.seal(host, useHidden, h.AppendEncode(binary.BigEndian.AppendUint32([]byte{hiddenCookie}, s.epoch))))
+		}
+	} else if rng.IntN(3) == 0 { // of an epoch that is over: nothing is hidden by it
 		cookie(s.seal(host, useHidden, []byte{1, 0, 0, 0, 9, byte(rng.IntN(200))}))
 	}
 }

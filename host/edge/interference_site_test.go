@@ -106,6 +106,7 @@ type pairPage struct {
 	personal     bool        // visitors who granted all, and differ in personal data alone, must get different answers
 	declared     bool        // visitors who declared different things must
 	own          bool        // of the edge itself, which shows visitors what they declared
+	lists        string      // the attribute by which it lists what the visitor did not hide; "": it does not
 	rules        bool        // visitors are told there whose rules hold for them: a pair has the same
 }
 
@@ -120,15 +121,15 @@ func pairPages() []pairPage {
 	pages := []pairPage{
 		{path: "/nearby", uses: usesPlace, personal: true},
 		{path: "/greet", declared: true},
-		{path: "/shelf", uses: usesProfile, personal: true},
-		{path: "/bands", uses: usesProfile, personal: true},
-		{path: "/rank", uses: usesProfile, personal: true},
+		{path: "/shelf", uses: usesProfile, personal: true, lists: "data-id"},
+		{path: "/bands", uses: usesProfile, personal: true, lists: "data-id"},
+		{path: "/rank", uses: usesProfile, personal: true, lists: "data-bespoke-item"},
 		{path: "/rank.json", uses: usesProfile, personal: true},
-		{path: "/prefer", declared: true},
+		{path: "/prefer", declared: true, lists: "data-bespoke-item"},
 		{path: "/fence", uses: usesPlace, personal: true},
-		{path: "/persona", uses: usesProfile, personal: true},
+		{path: "/persona", uses: usesProfile, personal: true, lists: "data-bespoke-item"},
 		{path: "/ads", uses: usesAds, personal: true},
-		{path: "/feed", uses: usesProfile, personal: true},
+		{path: "/feed", uses: usesProfile, personal: true, lists: "data-bespoke-item"},
 		{path: "/feed.rss", uses: usesAll, personal: true},
 		{path: "/theme", declared: true},
 		{path: "/card", declared: true},
@@ -136,7 +137,7 @@ func pairPages() []pairPage {
 		{path: "/cadence.json", uses: usesProfile, personal: true},
 		{path: "/summary", declared: true},
 		{path: "/summary.json", declared: true},
-		{path: "/lesson", uses: usesProfile, personal: true},
+		{path: "/lesson", uses: usesProfile, personal: true, lists: "data-bespoke-item"},
 		{path: "/all", uses: usesAll, personal: true, declared: true},
 		{path: "/hostile", uses: usesAll, personal: true, declared: true},
 		{path: "/uploaded", uses: usesAll, personal: true, declared: true},
@@ -145,12 +146,13 @@ func pairPages() []pairPage {
 		{path: "/p/lamp-black", uses: usesProfile | 1<<abi.Measure},
 		{path: "/p/crayons", uses: usesProfile | 1<<abi.Measure},
 		{path: "/gone", uses: usesAll},
+		{path: "/named"},
 		{path: "/plain"},
 		{path: "/hostile", method: "HEAD", uses: usesAll},
 		{path: "/hostile", method: "POST", body: "what was typed", uses: usesAll},
 		{path: "/_bespoke/api/events", method: "POST", body: `{"kind":"view","item":"lamp-white"}`, uses: usesProfile | 1<<abi.Measure, own: true},
 		{path: "/_bespoke/api/profile", uses: usesAll, own: true, rules: true},
-		{path: "/_bespoke/privacy", uses: usesAll, own: true},
+		{path: "/_bespoke/privacy", uses: usesAll, own: true, rules: true},
 		{path: "/.well-known/gpc.json", own: true},
 	}
 	for i := range pages {
@@ -206,6 +208,7 @@ const pairRoutes = `
       - {path: /sly, policies: [{use: "file:%[2]s"}]}
       - {path: /failing, policies: [{use: "file:%[3]s"}]}
       - {path: /p/*, items: "/p/{item}", policies: [{use: shelf, with: {slot: "#shelf", band: recently-viewed}}]}
+      - {path: /named, policies: [{use: greet, with: {slot: "#greeting"}}]}
       - {path: /gone, policies: [{use: "file:%[1]s"}]}
 `
 

@@ -214,6 +214,9 @@ func (p *pair) differ(a, b *answered) string {
 		{"record", a.record, b.record},
 		{"figures", a.figures, b.figures},
 	} {
+		if p.unlike && (part.name == "logs" || part.name == "record" || part.name == "figures") {
+			continue
+		}
 		if part.a != part.b {
 			return part.name + firstDifference(part.a, part.b)
 		}
@@ -236,6 +239,12 @@ func (p *pair) broken(a *answered) string {
 	switch {
 	case strings.Count(a.record, "\n") != 1 || !strings.Contains(a.record, `{"kind":"exchange"`):
 		return "the ledger has not one record of the exchange:\n" + a.record
+	case !strings.Contains(a.record, p.recorded()) && strings.Contains(a.record, `"decision"`) && !p.unlike:
+		return "the record tells of another decision; want " + p.recorded() + " in\n" + a.record
+	case p.hides != "" && bytes.Contains(a.body, []byte(p.page.lists+`="`+p.hides+`"`)):
+		return "the page shows an item that the visitor hid: " + p.hides
+	case strings.Contains(strings.ToLower(a.header+a.upstream), "bespoke-subject"):
+		return "whom the origin knows is told, or what a visitor says of that:\n" + a.header + a.upstream
 	case p.granted&(1<<abi.Personalize) == 0 && strings.Contains(a.record, `"pseudonym"`):
 		return "the record has a pseudonym of who granted none:\n" + a.record
 	case strings.Contains(a.upstream, "bespoke-"):
@@ -246,12 +255,23 @@ func (p *pair) broken(a *answered) string {
 	}
 	if p.granted&^justMeasure == 0 {
 		for line := range strings.Lines(a.cookies) {
-			if strings.HasPrefix(line, "bespoke-") && !strings.HasPrefix(line, "bespoke-choice=") && !strings.Contains(line, "=;") {
+			if strings.HasPrefix(line, "bespoke-") && !strings.HasPrefix(line, "bespoke-choice=") && !strings.HasPrefix(line, "bespoke-subject=") && !strings.Contains(line, "=;") {
 				return "a visitor who refused is given a cookie:\n" + line
 			}
 		}
 	}
 	return ""
+}
+
+// recorded is how the record has what the pair granted.
+func (p *pair) recorded() string {
+	var names []string
+	for i := range abi.Purpose(abi.Purposes) {
+		if p.granted.Has(i) {
+			names = append(names, `"`+i.String()+`"`)
+		}
+	}
+	return `"granted":[` + strings.Join(names, ",") + `],`
 }
 
 func (p *pair) String() string {
