@@ -63,7 +63,7 @@ func (p *Privacy) act(r Request, v Visit, form url.Values) Answer {
 			a.HereOnly = &Answer{Status: 303, Location: centre("here", back)}
 		}
 		if path := localPath(last(form, "return")); path != "" {
-			a.Location = path // from the notice on a page, back to that page
+			a.Location, a.Noticed = path, true // from the notice on a page, back to that page
 		}
 		a.Preferences = withoutExact(choice, v.Preferences)
 	}
@@ -81,7 +81,7 @@ func (p *Privacy) act(r Request, v Visit, form url.Values) Answer {
 				w.Saved = w.texts.of["saved.choice"] // a refusal never depends on a name
 			}
 			shown := p.render("privacy", 400, w)
-			shown.Choice, shown.Preferences = a.Choice, a.Preferences
+			shown.Choice, shown.Preferences, shown.Noticed = a.Choice, a.Preferences, a.Noticed
 			if a.HereOnly != nil {
 				w.Saved = w.texts.of["saved.here"]
 				shown.HereOnly = new(p.render("privacy", 400, w))
@@ -173,7 +173,7 @@ func (p *Privacy) exact(r Request, v Visit, form url.Values) Answer {
 		w.Failed = w.texts.of["place.failed"]
 		return p.render("privacy", 400, w)
 	}
-	granted := v.Decision.Granted().With(abi.Localize).With(abi.Locate)
+	granted := v.stands().With(abi.Localize).With(abi.Locate)
 	a := Answer{Status: 303, Location: centre("choice", back), Choice: choiceOf(&v, granted), Preferences: &prefs}
 	if v.Devices != ThisDevice {
 		a.HereOnly = &Answer{Status: 303, Location: centre("here", back)}

@@ -22,6 +22,7 @@ import (
 
 	"bespoke/host/consent"
 	"bespoke/host/profile"
+	"bespoke/modules/abi"
 )
 
 // Paths that the edge answers itself on every site.
@@ -61,6 +62,9 @@ type Visit struct {
 	Brand       *Brand      // nil for the plain page
 	Now         time.Time
 
+	// Stands is what would be granted, where nothing is as it could not be recorded.
+	Stands consent.Set
+
 	// Inferred is what was worked out about the visitor, nil where nothing may be;
 	// Catalogue tells what its numbers stand for, nil: the site has none.
 	Inferred  *profile.Inferred
@@ -72,6 +76,15 @@ type Visit struct {
 
 	// Attribution is what the geo database's licence asks to be shown; "" for nothing.
 	Attribution, AttributionURL string
+}
+
+// stands returns what the visitor allows, be it used now or not: a choice that
+// leaves a purpose as it is leaves it so.
+func (v *Visit) stands() consent.Set {
+	if v.Decision.Rule(abi.Localize) == consent.ByNoRecord {
+		return v.Stands
+	}
+	return v.Decision.Granted()
 }
 
 // Devices tells where a visitor's choice holds.
@@ -114,6 +127,7 @@ type Answer struct {
 	// others are known.
 	HereOnly *Answer
 
+	Noticed  bool // Choice was made in the notice of a page
 	EraseAll bool // whatever else is known of the visitor is to be dropped
 }
 

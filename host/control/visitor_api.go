@@ -122,7 +122,7 @@ func apiChoice(r Request, v Visit, body map[string]json.RawMessage) Answer {
 	}
 	var granted consent.Set
 	if r.Method == "PATCH" {
-		granted = v.Decision.Granted()
+		granted = v.stands()
 	}
 	for name, value := range body {
 		p, ok := abi.ParsePurpose(name)
@@ -187,7 +187,7 @@ func apiPreferences(r Request, v Visit, body map[string]json.RawMessage) Answer 
 
 // keep answers with preferences that are to be kept, or why they cannot be.
 func keep(v Visit, prefs profile.Preferences, out func(*profile.Preferences) any) Answer {
-	if prefs.Place.Mode == profile.PlaceExact && !v.Decision.Grants(abi.Locate) {
+	if prefs.Place.Mode == profile.PlaceExact && !v.stands().Has(abi.Locate) {
 		return refused(403, "not-granted", "an exact place needs the purpose locate, which is not granted; nothing was changed")
 	}
 	if err := prefs.Check(); err != nil {

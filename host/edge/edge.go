@@ -78,6 +78,7 @@ type Edge struct {
 	idle     *rewrite.Plan // changes nothing
 	draining atomic.Bool
 	stop     sync.Once
+	unwatch  func()       // ends what New subscribed to
 	uploads  atomic.Int64 // bytes of request bodies that are held
 
 	counted   atomic.Uint64 // exchanges, for the sample
@@ -130,6 +131,9 @@ func New(c Config) (*Edge, error) {
 	s.count(e.meters)
 	e.clockExhibits(s)
 	e.current.Store(s)
+	e.watchModules(s.modules.engine)
+	e.unwatch = e.watchStore()
+	e.tellConfig(s, "start")
 	l := c.Site.Limits
 	e.server = fasthttp.Server{
 		Handler:      e.handle,
@@ -182,7 +186,9 @@ func (e *Edge) Reload(site *config.Config, modules *Modules, db *geo.DB) (fixed 
 	}
 	s.count(e.meters)
 	e.clockExhibits(s)
+	e.watchModules(s.modules.engine)
 	old := e.current.Swap(s)
+	e.tellConfig(s, "reload")
 	e.meters.Retain(s.tenantNames())
 	fixed = differences(old.site, site)
 	old.release() // closes when its last exchange ends
@@ -237,7 +243,10 @@ func (e *Edge) Shutdown(ctx context.Context) error {
 	}
 	e.listenersMu.Unlock()
 	err := e.server.ShutdownWithContext(ctx)
-	e.stop.Do(func() { e.current.Load().release() })
+	e.stop.Do(func() {
+		e.unwatch()
+		e.current.Load().release()
+	})
 	if err != nil {
 		return fmt.Errorf("shut down: %d connections still open: %w", e.server.GetOpenConnectionsCount(), err)
 	}

@@ -30,7 +30,7 @@ func (x *exchange) ownPage() bool {
 	req := &x.ctx.Request
 	visit := control.Visit{
 		Site: x.tenant.name, Origin: x.siteURL(), Decision: x.decision, Choice: x.latest(), Preferences: *x.preferences(),
-		Used: x.used(), TextVersion: x.tenant.textVersion, SiteAsks: x.stricter, Devices: x.devices(), Why: x.toldWhy(), Brand: x.tenant.brand, Now: x.began,
+		Used: x.used(), TextVersion: x.tenant.textVersion, SiteAsks: x.stricter, Devices: x.devices(), Why: x.toldWhy(), Brand: x.tenant.brand, Now: x.began, Stands: x.stands,
 		Hidden: x.hiddenItems().Hidden, HiddenNewer: x.hiddenItems().newer,
 	}
 	if in := x.inferredFor(abi.Personalize); in != nil {
@@ -49,6 +49,7 @@ func (x *exchange) ownPage() bool {
 		Body: req.Body(), CrossOrigin: x.crossOrigin(),
 	}, visit)
 	h := &x.ctx.Response.Header
+	x.tellAnswer(&a)
 	if a.Choice != nil {
 		x.keepChoice(&a)
 		x.dropWhy(h) // it was told of what they allowed before

@@ -183,5 +183,8 @@ func (x *exchange) bringChoice(key state.Key) {
 	x.openChoice()
 	if c := x.kept.choice; c != nil && x.kept.as == (subjectTag{}) {
 		x.edge.subjects.later(key, waiting{c, true})
+		if c.Granted != consent.All {
+			x.tellChoice(c, "subject")
+		}
 	}
 }

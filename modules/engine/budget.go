@@ -35,6 +35,7 @@ const window = 1000
 type budget struct {
 	rules Suspension
 	now   func() time.Time
+	tell  func(until time.Time) // a suspension began or was prolonged; zero: it ended
 
 	runs  atomic.Uint64 // that ended, in whatever way
 	until atomic.Int64  // of the suspension, in Unix nanoseconds; 0: none
@@ -74,6 +75,7 @@ func (b *budget) succeeded(trial bool) {
 	b.resumed = b.now()
 	b.begin, b.failures = b.runs.Load(), 0
 	b.until.Store(0)
+	b.tell(time.Time{})
 }
 
 // failed counts a run that the policy itself failed.
@@ -106,6 +108,7 @@ func (b *budget) suspend() {
 	b.resumed = time.Time{}
 	b.failures = 0
 	b.until.Store(now.Add(b.pause).UnixNano())
+	b.tell(now.Add(b.pause))
 }
 
 // slowRuns is how many runs of a module must go well after one that used up its fuel.

@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bespoke/modules/abi"
@@ -63,6 +64,8 @@ type Engine struct {
 	restore    func(*instance, *snapshot) bool // a test without it shows that it is needed
 
 	lane lane
+
+	onSuspension atomic.Pointer[func(*Module, time.Time)]
 
 	stop    chan struct{} // closed by Close: ends releaseIdle
 	stopped chan struct{} // closed when it has ended; nil: never begun
@@ -245,6 +248,7 @@ func (e *Engine) Load(ctx context.Context, name string, module []byte) (*Module,
 		startFuel: e.startFuel(p), runFuel: e.limits.RunFuel(), engine: e,
 		budget: budget{rules: e.suspension, now: e.now}, ended: make(chan struct{}, 1),
 	}
+	m.budget.tell = m.suspended
 	if m.kept, err = e.keep(p.Code); err != nil {
 		return nil, fmt.Errorf("policy module %s: %w", name, err)
 	}
@@ -317,4 +321,15 @@ type starting struct {
 func (s *starting) Log(l abi.Level, line []byte) {
 	level := slog.LevelDebug + slog.Level(l)*(slog.LevelInfo-slog.LevelDebug)
 	s.log.Log(s.ctx, level, "policy module starts", "module", s.module, "line", string(line))
+}
+
+// OnSuspension has call called whenever a module is suspended, or a suspension is
+// prolonged, until a time; and with the zero time when the module runs again. It
+// must not wait. There is one listener; nil takes it away.
+func (e *Engine) OnSuspension(call func(m *Module, until time.Time)) {
+	if call == nil {
+		e.onSuspension.Store(nil)
+		return
+	}
+	e.onSuspension.Store(&call)
 }

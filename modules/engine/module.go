@@ -55,6 +55,9 @@ func (m *Module) Manifest(name string) (*abi.Manifest, bool) {
 	return nil, false
 }
 
+// Name returns the name that was given to Load.
+func (m *Module) Name() string { return m.name }
+
 // Digest returns the SHA-256 of the module as it was given to Load.
 func (m *Module) Digest() [32]byte { return m.digest }
 
@@ -214,6 +217,13 @@ func (m *Module) fail(err error, trial bool) *Fault {
 		m.budget.succeeded(false) // it says nothing of the policy
 	}
 	return f
+}
+
+// suspended tells the engine's listener, if there is one.
+func (m *Module) suspended(until time.Time) {
+	if call := m.engine.onSuspension.Load(); call != nil {
+		(*call)(m, until)
+	}
 }
 
 // State returns how the module fares. Its figures are not of one moment.
