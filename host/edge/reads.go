@@ -12,7 +12,7 @@ import (
 // A readable is what a manifest declares that a policy reads, by number, so that
 // what was read is kept in a bit a key. It answers as [abi.Manifest.Declares] does.
 type readable struct {
-	names    []string       // by number, as the manifest writes them, sorted; then the two that need no declaration
+	names    []string       // by number, as the manifest writes them, sorted; then consent.*, which needs no declaration
 	exact    map[string]int // number by key
 	families []family       // those that end in "*"
 }
@@ -22,17 +22,22 @@ type family struct {
 	number int
 }
 
+// siteOwn stands for config.*, which needs no declaration. It is the site's own, and
+// the same for every visitor: reads of it are not noted.
+const siteOwn = -1
+
 func newReadable(m *abi.Manifest) *readable {
 	r := &readable{exact: map[string]int{}}
 	for key := range m.Reads {
-		r.names = append(r.names, key)
-	}
-	slices.Sort(r.names)
-	for _, own := range [...]string{abi.KeyConfig + "*", abi.KeyConsent + "*"} {
-		if !slices.Contains(r.names, own) {
-			r.names = append(r.names, own)
+		if !strings.HasPrefix(key, abi.KeyConfig) {
+			r.names = append(r.names, key)
 		}
 	}
+	slices.Sort(r.names)
+	if decisions := abi.KeyConsent + "*"; !slices.Contains(r.names, decisions) {
+		r.names = append(r.names, decisions)
+	}
+	r.families = []family{{abi.KeyConfig, siteOwn}}
 	for i, name := range r.names {
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
 			r.families = append(r.families, family{prefix, i})
@@ -124,8 +129,11 @@ func (v *view) took(class abi.Class, number, outcome int) {
 		return
 	}
 	v.x.tally.read(class, outcome)
-	if outcome == readUndeclared {
+	switch {
+	case outcome == readUndeclared:
 		d.undeclared[class] = true
+		return
+	case number == siteOwn:
 		return
 	}
 	v.x.rec.bits[d.reads+outcome*d.words+number>>6] |= 1 << (number & 63)

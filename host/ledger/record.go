@@ -84,9 +84,10 @@ type Policy struct {
 	Reused  bool   // the plan came from memory, from a run with equal inputs
 	Edits   int
 
-	// What was read, each once, in the order of first reads. Declared keys are
-	// written as the manifest declares them ("profile.affinity.*"), others by
-	// their class only, as a policy chooses the names and could hide data in them.
+	// What was read, each once. Declared keys are written as the manifest declares
+	// them ("profile.affinity.*"), others by their class only, and all in the manifest's
+	// order, not in that of the reads: a policy chooses names and order, and could hide
+	// data in them. config.*, which is the site's own, is left out.
 	Given, Withheld, Absent, Undeclared []string
 }
 
