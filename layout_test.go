@@ -27,6 +27,10 @@ var only = map[string][]string{
 	"github.com/spf13/cobra":               {"bespoke/host/cmd/bespoke"},
 	"github.com/nats-io":                   {"bespoke/host/state"},
 	"github.com/prometheus":                {"bespoke/host/watch/prom"},
+	"google.golang.org/protobuf":           {},
+	"go.opentelemetry.io":                  {},
+	"bespoke/host/watch/prom":              {"bespoke/host/cmd/bespoke"},
+	"bespoke/host/watch/otlp":              {"bespoke/host/cmd/bespoke"},
 	"bespoke/host/edge":                    {"bespoke/host/cmd/bespoke"},
 	"bespoke/host/control":                 {"bespoke/host/cmd/bespoke", "bespoke/host/edge"},
 }

@@ -40,6 +40,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix // masked; IPv4 as IPv4
 	Limits         Limits
 	Ledger         Ledger
+	Traces         Traces
 	Digest         [32]byte // SHA-256 of the file
 	Tenants        []Tenant // at least one
 }

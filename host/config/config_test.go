@@ -70,6 +70,9 @@ func show(c *Config) string {
 	if !reflect.DeepEqual(c.Ledger, DefaultLedger()) {
 		fmt.Fprintf(&b, "ledger %+v\n", c.Ledger)
 	}
+	if c.Traces != (Traces{}) {
+		fmt.Fprintf(&b, "traces %+v\n", c.Traces)
+	}
 	for _, t := range c.Tenants {
 		fmt.Fprintf(&b, "tenant %s hosts %v origin %s preserve %v zone %s dnt %v\n",
 			t.Name, t.Hosts, t.Origin, t.PreserveHost, t.Zone, t.Consent.DNT)

@@ -177,6 +177,7 @@ func (d *decoder) config(n *node) *Config {
 		}},
 		{"limits", false, func(n *node) { d.limits(n, &c.Limits) }},
 		{"ledger", false, func(n *node) { d.ledger(n, &c.Ledger) }},
+		{"traces", false, func(n *node) { c.Traces = d.traces(n) }},
 		{"tenants", true, func(n *node) {
 			d.each(n, "tenants", func(n *node) { c.Tenants = append(c.Tenants, d.tenant(n)) })
 			if n.kind == sequence && len(n.items) == 0 {

@@ -57,6 +57,7 @@ type Config struct {
 	// 0: SampleEvery; less: none.
 	Sample   int
 	Exhibits *exhibit.Store   // nil: none are kept; the caller closes it
+	Traces   Traces           // nil: nothing is traced; the caller closes what it is
 	Log      *slog.Logger     // nil: nothing is logged
 	Now      func() time.Time // nil: the system's clock
 }
@@ -72,6 +73,7 @@ type Edge struct {
 	privacy  *control.Privacy
 	ledger   Ledger // nil: nothing is recorded
 	sample   int
+	traces   Traces // nil: nothing is traced
 	log      *slog.Logger
 	now      func() time.Time
 	zones    zones
@@ -112,7 +114,7 @@ func New(c Config) (*Edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, subjects: c.Subjects, learned: c.Recommenders, exhibits: c.Exhibits, privacy: privacy, ledger: c.Ledger, sample: cmp.Or(c.Sample, SampleEvery), log: c.Log, now: c.Now}
+	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, subjects: c.Subjects, learned: c.Recommenders, exhibits: c.Exhibits, privacy: privacy, ledger: c.Ledger, sample: cmp.Or(c.Sample, SampleEvery), traces: c.Traces, log: c.Log, now: c.Now}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -207,6 +209,9 @@ func differences(a, b *config.Config) (names []string) {
 	}
 	if !reflect.DeepEqual(a.Ledger, b.Ledger) {
 		names = append(names, "ledger")
+	}
+	if x, y := a.Traces, b.Traces; x.Sample != y.Sample || x.Endpoint != y.Endpoint && (x.Endpoint == nil || y.Endpoint == nil || *x.Endpoint != *y.Endpoint) {
+		names = append(names, "traces")
 	}
 	x, y := a.Limits, b.Limits
 	if x.HeaderBytes != y.HeaderBytes || x.RequestBodyBytes != y.RequestBodyBytes ||

@@ -162,6 +162,7 @@ func (x *exchange) run() fault {
 	if f := x.findTenant(); f != noFault {
 		return f
 	}
+	x.beginTrace()
 	if f := x.takeBody(); f != noFault {
 		return f
 	}

@@ -166,6 +166,7 @@ func (x *exchange) prepareRequest() {
 			x.ctx.Request.URI().SetPath(e.A)
 		}
 	}
+	x.propagate()
 }
 
 // setOne leaves one line of a field, where the first stood.

@@ -99,6 +99,8 @@ type tally struct {
 	visitor  time.Duration // that the visitor took to send a body
 	asked    bool          // the origin was
 	decided  bool
+	rewrote  time.Duration // when rewriting began, in an exchange that is traced
+	trace    *watch.Trace  // nil: it is not
 	served   uint8
 	reads    [readClasses * readOutcomes]uint16
 	ran      []emitted // of ranBuf, unless there are more
@@ -132,6 +134,11 @@ func (y *tally) read(class abi.Class, outcome int) {
 // fromOrigin counts the time since then as the origin's. It returns the time of now.
 func (x *exchange) fromOrigin(since time.Duration) time.Duration {
 	now := x.edge.tick()
+	kind := watch.SpanBody
+	if !x.tally.asked {
+		kind = watch.SpanOrigin
+	}
+	x.tally.span(kind, since, now)
 	x.tally.origin += now - since
 	x.tally.asked = true
 	return now
@@ -139,7 +146,7 @@ func (x *exchange) fromOrigin(since time.Duration) time.Duration {
 
 // ran counts a run of a policy that began at a time, and remembers which edits
 // are its own. It returns the time of now.
-func (x *exchange) ran(p *policy, since time.Duration, fuel int64, from int, err error) time.Duration {
+func (x *exchange) ran(p *policy, ph abi.Phase, since time.Duration, fuel int64, from int, err error) time.Duration {
 	if x.tally.ran == nil {
 		return since // a dry exchange
 	}
@@ -150,6 +157,7 @@ func (x *exchange) ran(p *policy, since time.Duration, fuel int64, from int, err
 	} else if run.Edits = len(x.edits) - from; run.Edits > 0 {
 		x.tally.ran = append(x.tally.ran, emitted{p.meter, from, len(x.edits)})
 	}
+	x.tally.spanOfRun(p, ph, engine.FaultKind(run.Failure), since, now)
 	x.tenant.meter.Ran(x.tally.shard, p.meter, &run)
 	return now
 }
@@ -190,6 +198,7 @@ func (x *exchange) count(f fault) {
 		c.Decided, c.Granted, c.Rules = true, uint8(x.decision.Granted()), rules[:]
 	}
 	c.Reads = y.reads[:]
+	x.endTrace(f, c.Status, now)
 	meter.Count(y.shard, &c)
 	if x.body != nil && len(y.ran) > 0 {
 		x.countEdits(meter)

@@ -202,7 +202,7 @@ func count(e *Edge, x *exchange) {
 	for i := range 2 {
 		x.tally.read(abi.Public, readGiven)
 		x.tally.read(abi.PlaceCell, readWithheld)
-		at = x.ran(&x.route.policies[i], at, 100, i, nil)
+		at = x.ran(&x.route.policies[i], abi.OnResponse, at, 100, i, nil)
 	}
 	x.fromOrigin(e.tick()) // body
 	x.tally.decided = true

@@ -47,7 +47,7 @@ func (x *exchange) runPolicies(ph abi.Phase) {
 		}
 		mark := len(x.edits)
 		fuel, err := x.runPolicy(p, pk, ph, &x.rec.did[i])
-		at = x.ran(p, at, fuel, mark, err)
+		at = x.ran(p, ph, at, fuel, mark, err)
 		if pk.shadow != nil {
 			x.compareShadow(p, pk, ph, mark)
 			at = x.edge.tick()

@@ -31,6 +31,9 @@ func (x *exchange) openBody() {
 // rewrite puts the body through the edits that policies emitted, and adds the
 // link to the privacy centre to pages.
 func (x *exchange) rewrite() {
+	if x.tally.trace != nil {
+		x.tally.rewrote = x.edge.tick()
+	}
 	in, out, b := x.in, &x.ctx.Response, x.body
 	n := in.Header.ContentLength()
 	in.Header.CopyTo(&out.Header)

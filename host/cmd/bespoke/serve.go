@@ -22,6 +22,7 @@ import (
 	"bespoke/host/edge"
 	"bespoke/host/ledger"
 	"bespoke/host/profile"
+	"bespoke/host/watch/otlp"
 )
 
 func serveCommand() *cobra.Command {
@@ -111,6 +112,7 @@ type process struct {
 	edge     *edge.Edge
 	ledger   *ledger.Ledger // nil if nothing is recorded
 	exhibits *exhibit.Store // nil if none are kept
+	traces   *otlp.Exporter // nil if nothing is traced
 	store    *edge.Store
 	subjects *edge.Subjects
 	learned  *edge.Recommenders
@@ -226,6 +228,14 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 			}
 		}()
 	}
+	if err = p.openTraces(&c); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.closeTraces()
+		}
+	}()
 	if p.edge, err = edge.New(c); err != nil {
 		return nil, err
 	}
@@ -369,6 +379,7 @@ func (p *process) stop() error {
 	if p.ledger != nil { // last: all of these may have something to record
 		err = errors.Join(err, p.ledger.Close())
 	}
+	p.closeTraces()
 	p.stopGeo()
 	if p.geo != nil {
 		err = errors.Join(err, p.geo.Close())

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"runtime"
+	"time"
 
 	"bespoke/host/control"
+	"bespoke/host/edge"
 	"bespoke/host/ledger"
 	"bespoke/host/watch"
+	"bespoke/host/watch/otlp"
 	"bespoke/host/watch/prom"
 )
 
@@ -22,6 +27,9 @@ func (p *process) figures() (control.Figures, error) {
 		families = append(families, ledgerFigures(p.ledger.Status)...)
 	}
 	families = append(families, p.canaries.families()...)
+	if p.traces != nil {
+		families = append(families, p.traces.Families()...)
+	}
 	x, err := prom.New(build, families...)
 	if err != nil {
 		return nil, err
@@ -72,5 +80,32 @@ func ledgerFigures(status func() ledger.Status) []watch.Family {
 			}
 			return float64(s.Sealed.UnixMilli()) / 1000
 		}),
+	}
+}
+
+// openTraces has an edge trace exchanges, where the configuration says so.
+func (p *process) openTraces(c *edge.Config) (err error) {
+	t := &c.Site.Traces
+	if t.Endpoint == nil {
+		return nil
+	}
+	if p.traces, err = otlp.New(otlp.Config{Endpoint: t.Endpoint, Sample: t.Sample, Version: release, Log: p.log}); err != nil {
+		return err
+	}
+	c.Traces = p.traces
+	return nil
+}
+
+// tracesLimit is how long a stopping edge tries to send the last traces.
+const tracesLimit = 5 * time.Second
+
+func (p *process) closeTraces() {
+	if p.traces == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), tracesLimit)
+	defer cancel()
+	if err := p.traces.Close(ctx); err != nil {
+		p.log.LogAttrs(ctx, slog.LevelWarn, "the last traces were not sent", slog.String("error", err.Error()))
 	}
 }
