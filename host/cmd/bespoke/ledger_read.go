@@ -298,7 +298,10 @@ func printPolicy(w io.Writer, p *ledger.Policy) {
 	if p.Reused {
 		fmt.Fprint(w, ", its answer reused from equal inputs")
 	}
-	fmt.Fprintf(w, "\n  %-12s %x\n", "digest", p.Digest)
+	fmt.Fprintln(w)
+	if p.Digest != [16]byte{} { // none where there is no module
+		fmt.Fprintf(w, "  %-12s %x\n", "digest", p.Digest)
+	}
 	if p.Version != 0 {
 		fmt.Fprintf(w, "  %-12s %d\n", "version", p.Version)
 	}

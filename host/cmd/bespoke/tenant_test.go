@@ -19,6 +19,12 @@ import (
 // the commands reach it, as it printed it.
 func ownDemo(t *testing.T) (port string) {
 	t.Helper()
+	return ownDemoAt(t, t.TempDir())
+}
+
+// ownDemoAt is ownDemo with its state in a folder.
+func ownDemoAt(t *testing.T, state string) (port string) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +34,6 @@ func ownDemo(t *testing.T) (port string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var out lockedBuffer
 	ended := make(chan error, 1)
-	state := t.TempDir()
 	go func() {
 		cmd := root()
 		cmd.SetArgs([]string{"demo", "--listen", "127.0.0.1:" + port, "--admin", "127.0.0.1:0", "--state", state})
