@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 
 	"bespoke/host/config"
 	"bespoke/host/control"
@@ -11,9 +13,21 @@ import (
 
 // openConsole prepares the pages of the admin listener.
 func (p *process) openConsole(site *config.Config, tokens *control.Tokens, log *slog.Logger) (http.Handler, error) {
-	return console.New(console.Config{
-		Tokens: tokens, Tenants: p.tenants, Policies: p.store.Registry(), Runtime: p.store, Catalogues: p.learned, Routes: p.routes, Log: log,
-	})
+	c := console.Config{
+		Tokens: tokens, Tenants: p.tenants, Policies: p.store.Registry(), Runtime: p.store, Catalogues: p.learned, Routes: p.routes,
+		Figures: p.edge.Families, Canaries: p.canaries.Status, Log: log,
+	}
+	if p.ledger != nil {
+		c.Ledger, c.Recording, c.Cache = p.ledger.Dir, p.ledger.Status, filepath.Join(site.State, "ledger-counts")
+	}
+	pages, err := console.New(c)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	p.stopPages = stop
+	go pages.Watch(ctx)
+	return pages, nil
 }
 
 // routes returns the routes of a site as they are configured now.

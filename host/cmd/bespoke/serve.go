@@ -106,21 +106,22 @@ func count(n int, what string) string {
 
 // A process is one running edge and what it stands on.
 type process struct {
-	file     string
-	log      *slog.Logger
-	site     atomic.Pointer[config.Config] // replaced by reload
-	edge     *edge.Edge
-	ledger   *ledger.Ledger // nil if nothing is recorded
-	exhibits *exhibit.Store // nil if none are kept
-	traces   *otlp.Exporter // nil if nothing is traced
-	store    *edge.Store
-	subjects *edge.Subjects
-	learned  *edge.Recommenders
-	geo      *geo.DB // nil without one
-	stopGeo  context.CancelFunc
-	admin    *control.Admin // nil without one
-	canaries *canaries
-	listener net.Listener
+	file      string
+	log       *slog.Logger
+	site      atomic.Pointer[config.Config] // replaced by reload
+	edge      *edge.Edge
+	ledger    *ledger.Ledger // nil if nothing is recorded
+	exhibits  *exhibit.Store // nil if none are kept
+	traces    *otlp.Exporter // nil if nothing is traced
+	store     *edge.Store
+	subjects  *edge.Subjects
+	learned   *edge.Recommenders
+	geo       *geo.DB // nil without one
+	stopGeo   context.CancelFunc
+	admin     *control.Admin     // nil without one
+	stopPages context.CancelFunc // of the consoles; nil without admin
+	canaries  *canaries
+	listener  net.Listener
 }
 
 // shutdownLimit is how long requests that have arrived may still take.
@@ -264,6 +265,9 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 			})
 		}
 		if err != nil {
+			if p.stopPages != nil {
+				p.stopPages()
+			}
 			p.listener.Close()
 			return nil, fmt.Errorf("admin: %w", err)
 		}
@@ -371,6 +375,7 @@ func (p *process) stop() error {
 	err := p.edge.Shutdown(ctx)
 	if p.admin != nil {
 		err = errors.Join(err, p.admin.Close(ctx))
+		p.stopPages()
 	}
 	if p.exhibits != nil { // before the store, which has their modules
 		err = errors.Join(err, p.exhibits.Close())

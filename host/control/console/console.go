@@ -20,9 +20,13 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"bespoke/host/audit/probe"
 	"bespoke/host/control"
+	"bespoke/host/ledger"
+	"bespoke/host/watch"
 	"bespoke/modules/registry"
 )
 
@@ -34,23 +38,28 @@ type Config struct {
 	Runtime    control.Runtime // required with Policies
 	Catalogues control.Catalogues
 	Routes     func(tenant string) []SiteRoute
-	Ledger     Ledger
-	Canaries   func() []Canary
-	Traffic    Traffic
+	Figures    func() []watch.Family
+	Ledger     string               // the ledger's folder; "": nothing is recorded
+	Recording  func() ledger.Status // how recording goes; nil: it does not
+	Cache      string               // a folder for counts of the ledger, which can be made again; "": none are kept
+	Canaries   func() []probe.Standing
 	Log        *slog.Logger     // nil: nothing is logged
 	Now        func() time.Time // nil: time.Now
 }
 
 // A Console answers requests for pages. It is safe for concurrent use.
 type Console struct {
-	config   Config
-	pages    map[string]*template.Template // by file, each with the frame
-	style    []byte
-	routes   []route
-	mux      *http.ServeMux
-	sessions sessions
-	attempts attempts
-	counts   counts
+	config    Config
+	pages     map[string]*template.Template // by file, each with the frame
+	style     []byte
+	routes    []route
+	mux       *http.ServeMux
+	sessions  sessions
+	attempts  attempts
+	history   history
+	counting  counting
+	verifying verifying
+	reporting sync.Mutex // held while a report is made, which reads the whole ledger
 }
 
 // csp allows a page nothing but its style, its own pictures and its own forms.
@@ -164,6 +173,15 @@ func (k *Console) table() []route {
 		{"GET", "/console/sign-in", open, (*visit).signInForm},
 		{"POST", "/console/sign-in", open, (*visit).signIn},
 		{"POST", "/console/sign-out", open, (*visit).signOut},
+		{"GET", "/console/privacy", own, (*visit).privacyPage},
+		{"POST", "/console/privacy/verify", everyone, (*visit).verify},
+		{"GET", "/console/privacy/records", own, (*visit).recordsPage},
+		{"GET", "/console/privacy/records/{number}", own, (*visit).recordPage},
+		{"GET", "/console/privacy/records/{number}/proof", own, (*visit).proof},
+		{"GET", "/console/privacy/report", own, (*visit).report},
+		{"GET", "/console/privacy/key", own, (*visit).keyFile},
+		{"GET", "/console/privacy/checkpoint", own, (*visit).checkpointFile},
+		{"GET", "/console/operation", own, (*visit).operatorPage},
 		{"GET", "/console/tenants/{$}", everyone, (*visit).tenantList},
 		{"GET", "/console/tenants/{tenant}", own, (*visit).tenantPage},
 		{"GET", "/console/tenants/{tenant}/policies/{policy}", own, (*visit).policyPage},
@@ -203,8 +221,12 @@ func (v *visit) may(t route) error {
 	if t.who == open {
 		return nil
 	}
-	if v.token.Role == "" {
+	switch v.token.Role {
+	case "":
 		return errUnknown
+	case control.RoleOperator, control.RoleAuditor, control.RoleTenant:
+	default:
+		return &fault{http.StatusForbidden, "A token of the role " + string(v.token.Role) + " opens no page here."}
 	}
 	if v.token.Role == control.RoleMonitor {
 		return &fault{http.StatusForbidden, "Your token is for /metrics alone."}
@@ -284,12 +306,12 @@ func (v *visit) show(status int, page, title string, data any) error {
 func (v *visit) links() []link {
 	var all []link
 	switch v.token.Role {
-	case "":
-		return nil
 	case control.RoleTenant:
-		all = []link{{Text: "Policies", To: "/console/tenants/" + v.token.Tenant}}
-	default:
-		all = []link{{Text: "Sites", To: "/console/tenants/"}}
+		all = []link{{Text: "Your site", To: "/console/tenants/" + v.token.Tenant}, {Text: "Operation", To: "/console/operation"}, {Text: "Privacy", To: "/console/privacy"}}
+	case control.RoleOperator:
+		all = []link{{Text: "Operation", To: "/console/operation"}, {Text: "Privacy", To: "/console/privacy"}, {Text: "Sites", To: "/console/tenants/"}}
+	case control.RoleAuditor:
+		all = []link{{Text: "Privacy", To: "/console/privacy"}, {Text: "Operation", To: "/console/operation"}, {Text: "Sites", To: "/console/tenants/"}}
 	}
 	for i := range all {
 		all[i].Here = strings.HasPrefix(v.r.URL.Path, all[i].To)

@@ -158,7 +158,7 @@ type tenantView struct {
 	Routes    []SiteRoute
 	Uploads   bool // policies can be uploaded
 	Policies  []policyRow
-	Edits     []EditCount
+	Ran       []policyFigures
 	Catalogue *control.CatalogueFigures
 	Bands     []bandRow
 	Now       time.Time
@@ -198,9 +198,7 @@ func (v *visit) tenantPage() error {
 			slices.SortFunc(page.Bands, func(a, b bandRow) int { return cmp.Compare(a.Name, b.Name) })
 		}
 	}
-	if v.config.Traffic != nil {
-		page.Edits = v.config.Traffic.EditOutcomes(v.tenant)
-	}
+	page.Ran = policyFiguresOf(v.figures(), v.tenant)
 	return v.show(http.StatusOK, "tenant", v.tenant, page)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bespoke/host/control"
+	"bespoke/host/ledger"
 )
 
 // words are what templates write numbers and times with.
@@ -20,6 +21,10 @@ var words = template.FuncMap{
 	"share":  share,
 	"plural": plural,
 	"dict":   dict,
+	"span":   span3,
+	"len64":  func(list []ledger.Noted) int64 { return int64(len(list)) },
+	"query":  func(q string) template.URL { return template.URL(q) }, // of url.Values.Encode alone
+	"fault":  func(id string) string { return faultWords[id] },
 	"perrun": func(r *control.RunStatus) uint64 { return perRun(*r) },
 }
 

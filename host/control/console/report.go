@@ -1,0 +1,86 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"bespoke/host/ledger"
+)
+
+// report hands out the report of a period, as one HTML page or as JSON: the same
+// as "bespoke ledger report" makes. The ledger is verified for it.
+func (v *visit) report() error {
+	if v.config.Ledger == "" {
+		return errNoLedger
+	}
+	q := v.r.URL.Query()
+	at, err := periodOf(q, v.now)
+	if err != nil {
+		return err
+	}
+	format := q.Get("format")
+	if format != "html" && format != "json" {
+		return &fault{http.StatusBadRequest, "A report is HTML or JSON: format=html or format=json."}
+	}
+	if !v.reporting.TryLock() {
+		v.w.Header().Set("Retry-After", "10")
+		return &fault{http.StatusServiceUnavailable, "Another report is being made; ask again in a moment."}
+	}
+	defer v.reporting.Unlock()
+	r, err := ledger.MakeReport(v.config.Ledger, ledger.Period{From: at.From, To: at.To, Tenant: v.tenant}, ledger.VerifyOptions{}, v.now)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	if !v.sees("") {
+		ofTenant(r)
+	}
+	var out bytes.Buffer
+	contentType := "application/json"
+	if format == "html" {
+		contentType = "text/html; charset=utf-8"
+		err = r.HTML(&out)
+	} else {
+		e := json.NewEncoder(&out)
+		e.SetIndent("", "  ")
+		err = e.Encode(r)
+	}
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	name := "bespoke-report"
+	if v.tenant != "" {
+		name += "-" + v.tenant
+	}
+	v.attach(contentType, fmt.Sprintf("%s-%s-%s.%s", name, at.FirstDay(), at.LastDay(), format))
+	v.w.Write(out.Bytes())
+	return nil
+}
+
+// proof hands out what proves to anybody with the public key that the record is in
+// the ledger: see "bespoke ledger prove".
+func (v *visit) proof() error {
+	r, err := v.recordOf()
+	if err != nil {
+		return err
+	}
+	p, err := ledger.Prove(v.config.Ledger, r.Number)
+	if err != nil {
+		return fmt.Errorf("proof: %w", err)
+	}
+	data, err := p.Encode()
+	if err != nil {
+		return fmt.Errorf("proof: %w", err)
+	}
+	v.attach("application/json", fmt.Sprintf("record-%d.proof.json", r.Number))
+	v.w.Write(data)
+	return nil
+}
+
+// ofTenant takes out of a report what is of other tenants: the findings of the
+// whole ledger's violations name their records.
+func ofTenant(r *ledger.Report) {
+	r.Verified.Violations, r.Verified.ViolationCount = []ledger.Finding{}, r.Summary.Total.Violations
+	r.Verified.Notes = []ledger.Finding{}
+}
