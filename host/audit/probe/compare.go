@@ -3,7 +3,6 @@ package probe
 import (
 	"bytes"
 	"crypto/sha256"
-	"hash/maphash"
 	"net/http"
 	"regexp"
 	"slices"
@@ -93,25 +92,25 @@ const absent = "(absent)"
 func partsDiffer(a, b *Response, ignored map[string]bool) (out []Difference) {
 	pa, pb := parts(a, ignored), parts(b, ignored)
 	atA, atB := moment(a), moment(b)
-	used := make([]bool, len(pb))
+	left := map[string][]int{} // of b, by name: a site may send very many
+	for j := range pb {
+		left[pb[j].name] = append(left[pb[j].name], j)
+	}
 	for _, p := range pa {
-		found := false
-		for j, q := range pb {
-			if !used[j] && q.name == p.name {
-				used[j], found = true, true
-				if !sameValue(p.value, q.value, atA, atB) {
-					out = append(out, Difference{Part: p.name, Offset: -1, A: p.value, B: q.value})
-				}
-				break
-			}
-		}
-		if !found {
+		at := left[p.name]
+		if len(at) == 0 {
 			out = append(out, Difference{Part: p.name, Offset: -1, A: p.value, B: absent})
+			continue
+		}
+		left[p.name] = at[1:]
+		if q := &pb[at[0]]; !sameValue(p.value, q.value, atA, atB) {
+			out = append(out, Difference{Part: p.name, Offset: -1, A: p.value, B: q.value})
 		}
 	}
 	for j, q := range pb {
-		if !used[j] {
+		if slices.Contains(left[q.name], j) {
 			out = append(out, Difference{Part: q.name, Offset: -1, A: absent, B: q.value})
+			left[q.name] = left[q.name][1:]
 		}
 	}
 	return out
@@ -139,10 +138,16 @@ func firstDifference(a, b []byte) int {
 	return n
 }
 
+// maxTokens is how many tokens a body has at most; what is beyond is one more.
+const maxTokens = 1 << 18
+
 // tokens cuts a body into words and single other bytes.
 func tokens(b []byte) [][]byte {
-	list := make([][]byte, 0, len(b)/3)
+	list := make([][]byte, 0, min(len(b)/3, maxTokens)+1)
 	for i := 0; i < len(b); {
+		if len(list) == maxTokens {
+			return append(list, b[i:])
+		}
 		j := i + 1
 		if word(b[i]) {
 			for j < len(b) && word(b[j]) {
@@ -170,6 +175,7 @@ type mask struct {
 	// tokens, or that bodies vary and have not the same number in all pairs: then a
 	// token's place does not name it, and nothing of the body can be masked.
 	shapeless bool
+	noise     map[bigram]bool // bigrams that one of two identical visitors had, and the other not
 }
 
 // learn takes up a pair of identical visitors.
@@ -180,11 +186,14 @@ func (m *mask) learn(a, b *Response, ignored map[string]bool) {
 		}
 		m.parts[d.Part] = true
 	}
-	if m.shapeless {
-		return
-	}
 	da, db := a.decoded(), b.decoded()
 	ta := tokens(da)
+	if m.shapeless {
+		if !bytes.Equal(da, db) {
+			m.hear(ta, tokens(db))
+		}
+		return
+	}
 	if m.seen && len(ta) != m.count {
 		m.count = -1 // whether that matters depends on whether anything varies
 	} else if !m.seen {
@@ -195,6 +204,7 @@ func (m *mask) learn(a, b *Response, ignored map[string]bool) {
 		return
 	}
 	tb := tokens(db)
+	m.hear(ta, tb)
 	if len(tb) != len(ta) || m.count < 0 {
 		m.shapeless, m.body = true, nil
 		return
@@ -237,6 +247,7 @@ func (m *mask) compare(a, b *Response, ignored map[string]bool) (c comparison) {
 	for _, d := range all {
 		if !m.parts[d.Part] {
 			c.differs = append(c.differs, d)
+			c.distance += 1 << rareShift
 		}
 	}
 	if bytes.Equal(a.Body, b.Body) {
@@ -249,7 +260,7 @@ func (m *mask) compare(a, b *Response, ignored map[string]bool) (c comparison) {
 		return c
 	}
 	ta, tb := tokens(da), tokens(db)
-	c.distance += far(ta, tb)
+	c.distance += m.far(ta, tb)
 	at := firstDifference(da, db)
 	if m.body != nil && len(ta) == len(m.body) && len(tb) == len(ta) {
 		at = -1
@@ -287,31 +298,68 @@ func offsetDiffer(a, b []byte, at, off int, ta, tb [][]byte) Difference {
 	return d
 }
 
-// far is how far two bodies are from one another: how many pairs of neighbouring
-// tokens one has and the other has not. It knows no order beyond neighbours, and so
-// tells what was moved, at any length.
-func far(a, b [][]byte) (n int) {
-	seed := maphash.MakeSeed()
-	count := map[uint64]int{}
-	each := func(list [][]byte, by int) {
-		var h maphash.Hash
-		h.SetSeed(seed)
-		for i := range list {
-			h.Reset()
-			h.Write(list[i])
-			h.WriteByte(0)
-			if i+1 < len(list) {
-				h.Write(list[i+1])
+// A bigram is a hash of two neighbouring tokens.
+type bigram uint64
+
+// bigrams calls each with the bigrams of a body.
+func bigrams(list [][]byte, each func(bigram)) {
+	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
+	for i := range list {
+		h := uint64(offset)
+		for _, t := range list[i:min(i+2, len(list))] {
+			for _, c := range t {
+				h = (h ^ uint64(c)) * prime
 			}
-			count[h.Sum64()] += by
+			h *= prime // an end, so that "ab" "c" is not "a" "bc"
+		}
+		each(bigram(h))
+	}
+}
+
+// apart counts the bigrams that one body has more often than the other.
+func apart(a, b [][]byte) map[bigram]int {
+	count := map[bigram]int{}
+	bigrams(a, func(g bigram) { count[g]++ })
+	bigrams(b, func(g bigram) {
+		if count[g]--; count[g] == 0 {
+			delete(count, g)
+		}
+	})
+	return count
+}
+
+// far is how far two bodies are from one another: in how many bigrams that were
+// never seen to vary by themselves, and among pairs that are equal in that, in how many
+// at all. Bigrams know no order beyond neighbours, and so tell what was moved, at
+// any length.
+func (m *mask) far(a, b [][]byte) int {
+	rare, all := 0, 0
+	for g, n := range apart(a, b) {
+		n = max(n, -n)
+		all += n
+		if !m.noise[g] {
+			rare += n
 		}
 	}
-	each(a, 1)
-	each(b, -1)
-	for _, c := range count {
-		n += max(c, -c)
+	return rare<<rareShift + max(all, 1)
+}
+
+// rareShift puts rare bigrams above all that a whole body and header can add up to.
+const rareShift = 24
+
+// maxNoise is how many bigrams a mask remembers.
+const maxNoise = 1 << 16
+
+func (m *mask) hear(a, b [][]byte) {
+	if m.noise == nil {
+		m.noise = map[bigram]bool{}
 	}
-	return max(n, 1)
+	for g := range apart(a, b) {
+		if len(m.noise) == maxNoise {
+			return
+		}
+		m.noise[g] = true
+	}
 }
 
 // digest is of an answer without what is masked and without dates.

@@ -45,13 +45,11 @@ func Known() []string {
 func DefaultPlaces() []string { return []string{"192.0.2.7", "198.51.100.7", "203.0.113.7"} }
 
 // dimensions returns those of a configuration, for a site.
-func (c *Config) dimensions(s *site) (list []dimension) {
-	for _, d := range []dimension{
+func (c *Config) dimensions(s *site) []dimension {
+	list := []dimension{
 		c.history(s), c.past(s), profiles(s), c.places(), identifiers(), seenName(),
 		{name: Account, about: "cookies and headers of two accounts", missing: "no accounts are given (a file names them, under dimensions: account)"},
 		declares(s),
-	} {
-		list = append(list, d)
 	}
 	if c.File == nil {
 		return list

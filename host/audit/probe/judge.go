@@ -107,6 +107,10 @@ func (r *run) varies(rep *Report) []int {
 				n.Parts = append(n.Parts, name)
 			}
 			slices.Sort(n.Parts)
+			n.Parts, n.More = atMost(n.Parts, maxShown)
+			for i := range n.Parts {
+				n.Parts[i] = printable(n.Parts[i])
+			}
 			n.Tokens, n.Of = m.hides()
 			rep.Noise = append(rep.Noise, n)
 		}

@@ -39,7 +39,8 @@ type Noise struct {
 	Masked    bool     `json:"masked"`
 	Drift     bool     `json:"drift,omitempty"` // the page changed for everybody
 	Parts     []string `json:"parts,omitempty"`
-	Tokens    int      `json:"tokens,omitempty"` // of the body, that are masked
+	More      int      `json:"more_parts,omitempty"` // that are not listed
+	Tokens    int      `json:"tokens,omitempty"`     // of the body, that are masked
 	Of        int      `json:"of,omitempty"`
 }
 
@@ -75,6 +76,7 @@ type Exhibit struct {
 	Page        string       `json:"page"`
 	BFirst      bool         `json:"b_asked_first"`
 	Differences []Difference `json:"differences"`
+	More        int          `json:"more_differences,omitempty"` // that are not listed
 	A           Witness      `json:"a"`
 	B           Witness      `json:"b"`
 }
@@ -83,6 +85,17 @@ type Exhibit struct {
 type Witness struct {
 	Requests []Request `json:"requests"`
 	Response *Response `json:"response"`
+}
+
+// maxShown is how many parts of an answer are listed where a site chooses their number.
+const maxShown = 32
+
+// atMost returns the first of a list, and how many more there are.
+func atMost[T any](list []T, n int) ([]T, int) {
+	if len(list) <= n {
+		return list, 0
+	}
+	return list[:n], len(list) - n
 }
 
 // finding reports whether a dimension's cell is one: declared data may show.

@@ -375,7 +375,8 @@ func (r *run) keep(s *slot) bool {
 
 // exhibit keeps all of a pair. What a file calls secret is not in it.
 func (r *run) exhibit(s *slot, page int, a, b *visitor, x, y *Response, differs []Difference) *Exhibit {
-	e := &Exhibit{Dimension: s.dim.name, Way: r.conds[s.cond].name, Page: r.pages[page], Differences: differs, BFirst: s.bFirst}
+	e := &Exhibit{Dimension: s.dim.name, Way: r.conds[s.cond].name, Page: r.pages[page], BFirst: s.bFirst}
+	e.Differences, e.More = atMost(differs, maxShown)
 	e.A = Witness{Requests: slices.Clone(a.said), Response: x}
 	e.B = Witness{Requests: slices.Clone(b.said), Response: y}
 	if s.dim.secret { // only pairs of a dimension are shown

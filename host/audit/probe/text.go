@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 func list(names []string) string { return strings.Join(names, ", ") }
@@ -43,7 +44,7 @@ func (n *Noise) text() string {
 		say = append(say, "changed for everybody during the run")
 	}
 	if len(n.Parts) > 0 {
-		say = append(say, list(n.Parts))
+		say = append(say, list(n.Parts)+more(n.More))
 	}
 	if n.Tokens > 0 {
 		say = append(say, fmt.Sprintf("%d of %d words of the body", n.Tokens, n.Of))
@@ -90,11 +91,14 @@ func (d *Dimension) text(w io.Writer) {
 func (e *Exhibit) text(w io.Writer, n int) {
 	fmt.Fprintf(w, "\npair %d: %s, refused by %s, %s\n", n, e.Dimension, e.Way, e.Page)
 	for _, d := range e.Differences {
-		where := d.Part
+		where := printable(d.Part)
 		if d.Offset >= 0 {
 			where = fmt.Sprintf("body, byte %d (line %d)", d.Offset, d.Line)
 		}
 		fmt.Fprintf(w, "  %s\n    a: %s\n    b: %s\n", where, clip(d.A), clip(d.B))
+	}
+	if e.More > 0 {
+		fmt.Fprintf(w, "  %s\n", strings.TrimSpace(more(e.More)))
 	}
 	for _, one := range []struct {
 		name string
@@ -115,6 +119,27 @@ func (r *Report) tests() (list []string) {
 		}
 	}
 	return list
+}
+
+func more(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and %d more", n)
+}
+
+// printable returns a name that a site chose, short, and without what steers a terminal.
+func printable(s string) string {
+	const most = 80
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 }
 
 // clip quotes a value for a line of a terminal: a site's bytes cannot steer it.
