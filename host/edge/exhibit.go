@@ -44,6 +44,7 @@ const (
 	whyNamed    = "the request names the visitor to the origin"
 	whyQuery    = "no policy read an argument of the query"
 	whyPersonal = "a policy was given, or an answer hangs on, what is the visitor's"
+	whyKnown    = "the visitor is known, and the record has their pseudonym"
 	whyPolicy   = "a policy failed"
 	whyIdle     = "no policy ran"
 	whyFault    = "a fault"
@@ -355,6 +356,7 @@ func (x *exchange) endExhibit(f fault) (name string, in, out [32]byte) {
 	x.exhibit, x.witness = nil, nil
 	text, code := c.finish(f)
 	if text == nil {
+		x.edge.log.LogAttrs(x.edge.ctx, slog.LevelDebug, "no exhibit", slog.String("tenant", x.tenant.name), slog.String("route", x.route.Path), slog.String("why", c.why))
 		x.edge.exhibits.Unreserve()
 		return
 	}
@@ -383,6 +385,8 @@ func (c *capture) finish(f fault) ([]byte, []exhibit.Code) {
 		c.refuse(whyIdle)
 	case x.located, x.rec.personal:
 		c.refuse(whyPersonal)
+	case x.subject.standing != noSubject, x.subject.named, x.inferred != nil:
+		c.refuse(whyKnown)
 	case e.Sent.Length >= 0 && e.Sent.Length != c.sent.Len(),
 		e.Origin != nil && e.Origin.Length >= 0 && e.Origin.Length != c.body.Len():
 		c.refuse(whySent) // or something passed by
