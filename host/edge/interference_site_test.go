@@ -388,6 +388,7 @@ tenants:
 	s.offer(t)
 	s.serve(t)
 	s.meet(t)
+	s.ledger.take() // that the configuration took effect
 	return s
 }
 

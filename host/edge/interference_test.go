@@ -32,7 +32,7 @@ const usualPairs = 100_000
 
 // figuresEvery is of how many pairs the figures of two are compared: reading them all
 // takes longer than an exchange.
-const figuresEvery = 32
+const figuresEvery = 128
 
 // An answered is all that can be seen of an exchange.
 type answered struct {
