@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -132,19 +133,33 @@ func (f *archive) read(level int, n int64, w int) ([]byte, string, error) {
 		return b, name, err
 	}
 	full := tilePath(level, n, tileWidth)
-	if b, err := readSmall(filepath.Join(f.dir, full), limit); err == nil {
+	if b, err := readSmall(filepath.Join(f.dir, full), limit); err == nil && whole(level, b, tileWidth) {
 		return b, full, nil
 	}
+	var widths []int
 	list, _ := os.ReadDir(filepath.Join(f.dir, full+".p"))
 	for _, e := range list {
 		if have, err := strconv.Atoi(e.Name()); err == nil && have > w && have < tileWidth && strconv.Itoa(have) == e.Name() {
-			wider := full + ".p/" + e.Name()
-			if b, err := readSmall(filepath.Join(f.dir, wider), limit); err == nil {
-				return b, wider, nil
-			}
+			widths = append(widths, have)
+		}
+	}
+	slices.Sort(widths) // the widest may be half written
+	for _, have := range widths {
+		wider := tilePath(level, n, have)
+		if b, err := readSmall(filepath.Join(f.dir, wider), limit); err == nil && whole(level, b, have) {
+			return b, wider, nil
 		}
 	}
 	return nil, name, err
+}
+
+// whole reports whether a tile or bundle is as long as its name says.
+func whole(level int, b []byte, w int) bool {
+	if level != entriesLevel {
+		return len(b) == w*tlog.HashSize
+	}
+	entries, err := splitEntries(b)
+	return err == nil && len(entries) == w
 }
 
 // bundle returns the statements of bundle n, unchecked against the tree.

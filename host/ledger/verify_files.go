@@ -104,6 +104,9 @@ func (v *verifier) tile(at int) {
 		if at == 0 && have == w {
 			continue // told segment by segment
 		}
+		if have > w {
+			continue // see beyond
+		}
 		b, err := readSmall(filepath.Join(v.f.dir, file), tileWidth*tlog.HashSize)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // removed since
@@ -116,6 +119,9 @@ func (v *verifier) tile(at int) {
 		}
 	}
 	if !found && at > 0 {
+		if _, _, err := v.f.read(at, l.n, w); err == nil { // written since the files were listed
+			return
+		}
 		v.out.damage(name, -1, "the tile is missing: hashes of segments %d to %d", l.n<<(tileHeight*(at+1)), min(v.f.tree.N, (l.n+1)<<(tileHeight*(at+1)))-1)
 	}
 }
@@ -137,6 +143,9 @@ func (v *verifier) sameHashes(file string, at int, l *level, b []byte) {
 func (v *verifier) copies(l *leaves, n int64) {
 	for _, w := range v.files[tileName{entriesLevel, n}] {
 		file := tilePath(entriesLevel, n, w)
+		if w > len(l.entry) && file != l.entryFile {
+			continue // see beyond
+		}
 		b, err := readSmall(filepath.Join(v.f.dir, file), maxEntries)
 		if errors.Is(err, fs.ErrNotExist) { // removed since
 			continue
@@ -171,20 +180,27 @@ func (v *verifier) copies(l *leaves, n int64) {
 // leftovers looks for what the tree does not claim: tiles and bytes beyond it,
 // files of other names.
 func (v *verifier) leftovers() {
-	limit := v.f.tree.N
-	next, err := readSmall(filepath.Join(v.f.dir, checkpointName+".next"), maxSmall)
-	if err == nil {
+	if next, err := readSmall(filepath.Join(v.f.dir, nextName), maxSmall); err == nil {
 		v.next(next)
 	}
-	// While this was read, the edge may have gone on.
-	if text, err := readSmall(filepath.Join(v.f.dir, checkpointName), maxSmall); err == nil && string(text) != string(v.f.text) {
-		if now, err := openSigned(text, v.f.key); err == nil {
-			limit = max(limit, now.N)
-		}
-	}
-	v.beyond(limit)
+	v.beyond()
 	v.strangers()
-	v.tails(limit > v.f.tree.N)
+	v.tails()
+}
+
+// size is how many segments the checkpoint covers now: while the rest was read, the
+// edge may have gone on. Asked after something was seen that is beyond the
+// checkpoint, it says if that is all there is to it.
+func (v *verifier) size() int64 {
+	text, err := readSmall(filepath.Join(v.f.dir, checkpointName), maxSmall)
+	if err != nil {
+		return v.f.tree.N
+	}
+	now, err := openSigned(text, v.f.key)
+	if err != nil {
+		return v.f.tree.N
+	}
+	return max(now.N, v.f.tree.N)
 }
 
 // next checks a signed checkpoint that was about to become the checkpoint.
@@ -193,7 +209,7 @@ func (v *verifier) next(text []byte) {
 	switch {
 	case err != nil:
 		v.out.damage(nextName, -1, "%v", err)
-	case tree.N > v.f.tree.N+1:
+	case tree.N > v.size()+1:
 		v.out.damage(nextName, -1, "it covers %d segments, the checkpoint %d: the checkpoint is an older one", tree.N, v.f.tree.N)
 	case tree.N == v.f.tree.N && tree.Hash != v.f.tree.Hash:
 		v.out.damage(nextName, -1, "forked: it signs another tree of %d segments than the checkpoint", tree.N)
@@ -203,8 +219,9 @@ func (v *verifier) next(text []byte) {
 }
 
 // beyond tells of tiles further than the checkpoint. One segment may be: the one
-// that is being written, or was when the edge crashed.
-func (v *verifier) beyond(limit int64) {
+// that is being written, or was when the edge crashed. What they hold nobody
+// has signed, and it may be torn.
+func (v *verifier) beyond() {
 	most := int64(0)
 	file := ""
 	for at, widths := range v.files {
@@ -219,7 +236,10 @@ func (v *verifier) beyond(limit int64) {
 			}
 		}
 	}
-	switch {
+	if most <= v.f.tree.N {
+		return
+	}
+	switch limit := v.size(); {
 	case most > limit+1:
 		v.out.damage(checkpointName, v.f.tree.N, "the checkpoint is an older one: it covers %d segments, and %s holds up to %d", v.f.tree.N, file, most)
 	case most > limit:
@@ -264,7 +284,7 @@ func (v *verifier) strangers() {
 }
 
 // tails tells of bytes in files of segments that no statement claims.
-func (v *verifier) tails(growing bool) {
+func (v *verifier) tails() {
 	list, _ := os.ReadDir(filepath.Join(v.f.dir, segmentsName))
 	for _, e := range list {
 		if _, err := fileHour(e.Name()); err != nil || e.IsDir() {
@@ -277,7 +297,7 @@ func (v *verifier) tails(growing bool) {
 		end := v.ends[e.Name()]
 		file := segmentsName + "/" + e.Name()
 		switch {
-		case info.Size() <= end || growing && e.Name() >= v.lastFile:
+		case info.Size() <= end || e.Name() >= v.lastFile && v.size() > v.f.tree.N:
 		case v.last == nil && v.f.tree.N > 0 && e.Name() >= v.lastFile:
 			v.out.note(file, -1, "bytes from %d on: as the last statement cannot be read, nothing says what they are", end)
 		case e.Name() < v.lastFile:
