@@ -34,7 +34,10 @@ type choiceEvent struct {
 }
 
 func (x *exchange) tellChoice(c *consent.Choice, from string) {
-	data := choiceEvent{From: from, Granted: []string{}, UnderGPC: c.UnderGPC, Text: c.TextVersion, Jurisdiction: x.decision.Jurisdiction.ID}
+	data := choiceEvent{From: from, Granted: []string{}, UnderGPC: c.UnderGPC, Text: c.TextVersion}
+	if x.byPlace() { // else nothing depended on where they are
+		data.Jurisdiction = x.decision.Jurisdiction.ID
+	}
 	for p := range abi.Purpose(abi.Purposes) {
 		if c.Granted.Has(p) {
 			data.Granted = append(data.Granted, p.String())

@@ -41,7 +41,8 @@ type answered struct {
 	body           []byte
 	upstream       string
 	logs           string
-	record         string // of the ledger, and all that was recorded with it
+	record         string // of the ledger
+	events         string // that were recorded with it
 	figures        string // by how much they grew; "": nobody looked
 }
 
@@ -82,7 +83,13 @@ func (s *pairSite) ask(page *pairPage, both string, v *pairVisitor) (a *answered
 	// The last thing that an exchange does is to say so.
 	for until := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Microsecond) {
 		a.logs += s.logs.take()
-		a.record += s.ledger.take()
+		for line := range strings.Lines(s.ledger.take()) {
+			if strings.HasPrefix(line, `{"kind":"exchange"`) {
+				a.record += line
+			} else {
+				a.events += line
+			}
+		}
 		if strings.Contains(a.logs, "msg=exchange ") && a.record != "" || time.Now().After(until) {
 			break
 		}
@@ -237,8 +244,12 @@ func firstDifference(a, b string) string {
 // broken returns what is wrong with an answer whomever it is for, "" for nothing.
 func (p *pair) broken(a *answered) string {
 	switch {
-	case strings.Count(a.record, "\n") != 1 || !strings.Contains(a.record, `{"kind":"exchange"`):
+	case strings.Count(a.record, "\n") != 1:
 		return "the ledger has not one record of the exchange:\n" + a.record
+	case strings.Contains(a.events, `"jurisdiction"`) && !p.willed.will.byPlace:
+		return "an event names the rules of a place that settled nothing:\n" + a.events
+	case a.events != "" && p.page.path != "/named": // where what is refused comes to hold for the subject
+		return "more than the exchange is recorded:\n" + a.events
 	case !strings.Contains(a.record, p.recorded()) && strings.Contains(a.record, `"decision"`) && !p.unlike:
 		return "the record tells of another decision; want " + p.recorded() + " in\n" + a.record
 	case p.hides != "" && bytes.Contains(a.body, []byte(p.page.lists+`="`+p.hides+`"`)):
