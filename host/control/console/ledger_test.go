@@ -1,9 +1,16 @@
 package console
 
 import (
+	"encoding/json"
 	"fmt"
+	"html"
 	"math/rand/v2"
+	"net/url"
+	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -199,4 +206,220 @@ func TestPrivacy(t *testing.T) {
 	h.in(h.books).get("/console/privacy").want(t, 200, "<strong>0</strong> violations")
 	b.get("/console/privacy?tenant=books").want(t, 200, "<strong>0</strong> violations")
 	b.get("/console/privacy?tenant=stores").want(t, 200, "<strong>1</strong> violation<")
+}
+
+// Filters and pages of the list: every record once, the newest first.
+func TestRecords(t *testing.T) {
+	d := newDiary(t, noon.Add(-50*time.Hour))
+	for i := range 260 {
+		d.at(noon.Add(-50*time.Hour + time.Duration(i)*11*time.Minute))
+		d.exchange([]string{"stores", "books"}[i%2], i%9)
+	}
+	d.broken("stores")
+	d.sealed()
+	h := recorded(t, d, nil)
+	b := h.in(h.auditor)
+	link := regexp.MustCompile(`href="/console/privacy/records/(\d+)"`)
+	older := regexp.MustCompile(`href="/console/privacy/records\?([^"]+)">(?:Older|Look)`)
+	walk := func(b browser, query string) (numbers []int) {
+		t.Helper()
+		for range 20 {
+			r := b.get("/console/privacy/records?"+query).want(t, 200)
+			for _, m := range link.FindAllStringSubmatch(r.body, -1) {
+				n, _ := strconv.Atoi(m[1])
+				numbers = append(numbers, n)
+			}
+			next := older.FindStringSubmatch(r.body)
+			if next == nil {
+				return numbers
+			}
+			query = html.UnescapeString(next[1])
+		}
+		t.Fatalf("%s: the list has no end", query)
+		return nil
+	}
+	count := func(f ledger.Filter) (n int) {
+		for _, err := range ledger.Read(d.dir, f) {
+			h.must(err)
+			n++
+		}
+		return n
+	}
+	for query, f := range map[string]ledger.Filter{
+		"":                                  {},
+		"tenant=books":                      {Tenant: "books"},
+		"denied=personalize":                {Denied: "personalize"},
+		"rule=gpc&denied=localize":          {Rule: "gpc", Denied: "localize"},
+		"granted=measure":                   {Granted: "measure"},
+		"violation=on":                      {Violation: true},
+		"kind=exchange&personal=on":         {Kind: "exchange", Personal: true},
+		"key=geo.lat&policy=nearby":         {Key: "geo.lat", Policy: "nearby"},
+		"policy=ab010000":                   {Policy: "ab010000"},
+		"outcome=failed":                    {Outcome: "failed"},
+		"route=%2F**":                       {Route: "/**"},
+		"fault=on":                          {Fault: true},
+		"kind=open":                         {Kind: "open"},
+		"from=2026-05-03&to=2026-05-04":     {From: noon.Add(-36 * time.Hour), To: noon.Add(-12 * time.Hour)},
+		"from=2026-05-03T10:30":             {From: noon.Add(-25*time.Hour - 30*time.Minute)},
+		"policy=" + url.QueryEscape(markup): {Policy: markup},
+	} {
+		got, want := walk(b, query), count(f)
+		if len(got) != want || want == 0 {
+			t.Errorf("%s: %d records, want %d", query, len(got), want)
+		}
+		seen := map[int]bool{}
+		for i, n := range got {
+			// By time; a record's number says when its exchange ended.
+			if seen[n] || i > 0 && n > got[i-1]+3 {
+				t.Errorf("%s: record %d comes twice, or out of order: %v", query, n, got)
+				break
+			}
+			seen[n] = true
+		}
+	}
+	if got, want := walk(h.in(h.books), ""), count(ledger.Filter{Tenant: "books"}); len(got) != want {
+		t.Errorf("books sees %d records, it has %d", len(got), want)
+	}
+	for _, bad := range []string{"from=x", "to=2026-13-01", "before=x", "before=1_", "before=-1_2", "denied=x", "from=2026-05-04&to=2026-05-03", "route=a&route=b", "route=" + strings.Repeat("x", 301)} {
+		b.get("/console/privacy/records?"+bad).want(t, 400)
+	}
+	b.get("/console/privacy/records?kind=nothing").want(t, 200, "None found")
+}
+
+// One record, its proof, and who may see it.
+func TestRecord(t *testing.T) {
+	d := newDiary(t, noon.Add(-time.Hour))
+	d.exchange("stores", 7)
+	d.exchange("books", 5)
+	d.broken("stores")
+	d.sealed()
+	first := d.Status().Records - 3
+	h := recorded(t, d, nil)
+	b := h.in(h.auditor)
+	at := func(i int64) string { return fmt.Sprintf("/console/privacy/records/%d", first+i) }
+	b.get(at(0)).want(t, 200, "stores", "the visitor allowed it on the site", "profile.affinity.*", "3 edits asked for, 12 places", "under a key that is destroyed")
+	b.get(at(1)).want(t, 200, "Global Privacy Control signal refused it", "the Sec-GPC header", "withheld", "not declared, so not given", "US-CA")
+	red := b.get(at(2)).want(t, 200, "It breaks the promise", "&lt;script&gt;")
+	if strings.Contains(red.body, "<script") || strings.Contains(red.body, "<img") {
+		t.Error("what a record says is part of the page")
+	}
+	b.get("/console/privacy/records/0").want(t, 200, "recording began")
+	for _, bad := range []string{"99999", "-1", "01", "x", "1e3", "99999999999999999999"} {
+		b.get("/console/privacy/records/"+bad).want(t, 404)
+	}
+	// The proof holds with the key alone, and is that of this record.
+	key := b.get("/console/privacy/key").want(t, 200)
+	proof := b.get(at(1)+"/proof").want(t, 200)
+	if got := proof.header.Get("Content-Disposition"); got != fmt.Sprintf(`attachment; filename="record-%d.proof.json"`, first+1) {
+		t.Error(got)
+	}
+	proven, err := ledger.VerifyProof([]byte(proof.body), []byte(key.body))
+	if err != nil || proven.Record.Number != first+1 || proven.Record.Tenant() != "books" {
+		t.Errorf("%+v %v", proven, err)
+	}
+	if _, err := ledger.VerifyProof([]byte(strings.Replace(proof.body, "withheld", "absent__", 1)), []byte(key.body)); err == nil {
+		t.Error("a proof that was changed proves something")
+	}
+	b.get("/console/privacy/checkpoint").want(t, 200, "bespoke/test\n")
+	// A tenant has its own, and learns nothing of others, not even whether there are any.
+	books := h.in(h.books)
+	books.get(at(1)).want(t, 200)
+	books.get(at(1)+"/proof").want(t, 200)
+	for _, n := range []string{"0", fmt.Sprint(first), fmt.Sprint(first + 2), "99999"} {
+		for _, end := range []string{"", "/proof"} {
+			r := books.get("/console/privacy/records/"+n+end).want(t, 403)
+			if strings.Contains(r.body, "stores") {
+				t.Error(r.body)
+			}
+		}
+	}
+}
+
+// The report is the one of "bespoke ledger report", and a tenant's is of it alone.
+func TestReport(t *testing.T) {
+	d := newDiary(t, noon.Add(-2*time.Hour))
+	for i := range 90 {
+		d.exchange([]string{"stores", "books"}[i%2], i%9)
+	}
+	d.broken("stores")
+	d.sealed()
+	h := recorded(t, d, nil)
+	read := func(secret, query string) (r ledger.Report) {
+		t.Helper()
+		got := h.in(secret).get("/console/privacy/report?format=json&"+query).want(t, 200)
+		h.must(json.Unmarshal([]byte(got.body), &r))
+		return r
+	}
+	want, err := ledger.MakeReport(d.dir, ledger.Period{From: showing.Add(-23 * time.Hour), To: showing.Add(time.Hour)}, ledger.VerifyOptions{}, showing)
+	h.must(err)
+	all := read(h.auditor, "")
+	if all.Summary.Total.Violations != 1 || all.Answer != want.Answer || all.Summary.Total.Refused != want.Summary.Total.Refused || !all.Verified.Intact() || len(all.Verified.Violations) != 1 {
+		t.Errorf("%+v, want %+v", all.Summary.Total, want.Summary.Total)
+	}
+	for _, secret := range []string{h.auditor, h.books} {
+		books := read(secret, map[bool]string{true: "", false: "tenant=books"}[secret == h.books])
+		if books.Summary.Total.Violations != 0 || books.Summary.Total.Exchanges != 45 || !strings.HasPrefix(books.Answer, "Yes") {
+			t.Errorf("%+v", books.Summary.Total)
+		}
+		if secret == h.books && len(books.Verified.Violations) > 0 {
+			t.Errorf("books reads of others: %+v", books.Verified.Violations)
+		}
+	}
+	page := h.in(h.auditor).get("/console/privacy/report?format=html&period=7d").want(t, 200, "Were refusals honoured?", "No: 1 exchange")
+	if got := page.header.Get("Content-Disposition"); got != `attachment; filename="bespoke-report-2026-04-28-2026-05-04.html"` || strings.Contains(page.body, "<script>alert") {
+		t.Error(got)
+	}
+	h.in(h.auditor).get("/console/privacy/report?period=7d").want(t, 400)
+}
+
+// Verifying: who may, and that damage is told at once, and outweighs a zero.
+func TestVerify(t *testing.T) {
+	d := newDiary(t, noon.Add(-time.Hour))
+	for range 50 {
+		d.exchange("stores", 3)
+	}
+	d.sealed()
+	h := recorded(t, d, nil)
+	b := h.in(h.auditor)
+	h.in(h.stores).do("POST", "/console/privacy/verify", "x=y").want(t, 403)
+	if r := b.do("POST", "/console/privacy/verify", "x=y").want(t, 303); r.header.Get("Location") != "/console/privacy#verified" {
+		t.Error(r.header)
+	}
+	b.get("/console/privacy").want(t, 200, "None was changed, left out or put in", "for auditor-1", "<strong>0</strong> violations")
+	h.in(h.stores).get("/console/privacy").want(t, 200, "None was changed, left out or put in")
+	files, err := filepath.Glob(filepath.Join(d.dir, "segments", "*"))
+	h.must(err)
+	data, err := os.ReadFile(files[0])
+	h.must(err)
+	data[len(data)/2] ^= 1
+	h.must(os.WriteFile(files[0], data, 0o600))
+	b.do("POST", "/console/privacy/verify", "x=y").want(t, 303)
+	b.get("/console/privacy").want(t, 200, "It cannot be relied on: the record is damaged", `class="answer bad"`, "segments/")
+	if log := h.logged(); !strings.Contains(log, `msg="verify the ledger" by=auditor-1 role=auditor`) {
+		t.Error(log)
+	}
+}
+
+// A ledger with nothing in it, one that is not there, and one that cannot be read.
+func TestNoLedger(t *testing.T) {
+	h := start(t, nil)
+	b := h.in(h.auditor)
+	b.get("/console/privacy").want(t, 200, "It cannot be said", "keeps no record")
+	for _, path := range []string{"/records", "/records/0", "/records/0/proof", "/report?format=json", "/key", "/checkpoint"} {
+		b.get("/console/privacy"+path).want(t, 404, "keeps no record")
+	}
+	d := newDiary(t, noon)
+	h = recorded(t, d, nil)
+	b = h.in(h.auditor)
+	b.get("/console/privacy").want(t, 200, "Nothing happened")
+	b.get("/console/privacy/records").want(t, 200)
+	d.exchange("stores", 3)
+	d.sealed()
+	h.must(os.WriteFile(filepath.Join(d.dir, "checkpoint"), []byte("x"), 0o600))
+	h.later(20 * time.Minute)
+	r := b.get("/console/privacy?period=7d").want(t, 200, "It cannot be said", `class="answer bad"`)
+	if strings.Contains(r.body, "<strong>0</strong>") {
+		t.Error("a zero is shown of what cannot be read")
+	}
+	b.get("/console/privacy/records").want(t, 500)
 }
