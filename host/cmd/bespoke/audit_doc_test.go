@@ -36,7 +36,7 @@ func TestAuditWalkThrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(t.TempDir())
-	port := ownDemoAt(t, "state")
+	port, _ := ownDemoAt(t, "state")
 	allows, refuses := visit(t, port, "stores", fromBerlin), visit(t, port, "stores", fromBerlin)
 	allows.agree()
 	refuses.say("action", "refuse-all")

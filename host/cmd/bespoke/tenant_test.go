@@ -19,11 +19,12 @@ import (
 // the commands reach it, as it printed it.
 func ownDemo(t *testing.T) (port string) {
 	t.Helper()
-	return ownDemoAt(t, t.TempDir())
+	port, _ = ownDemoAt(t, t.TempDir())
+	return port
 }
 
 // ownDemoAt is ownDemo with its state in a folder.
-func ownDemoAt(t *testing.T, state string) (port string) {
+func ownDemoAt(t *testing.T, state string) (port, printed string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,7 +58,7 @@ func ownDemoAt(t *testing.T, state string) (port string) {
 	}
 	t.Setenv("BESPOKE_ADMIN", said[1])
 	t.Setenv("BESPOKE_TOKEN", said[2])
-	return port
+	return port, out.String()
 }
 
 // command runs bespoke, and returns what it printed.
