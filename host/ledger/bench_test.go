@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"syscall"
 	"testing"
@@ -25,26 +24,22 @@ func typical(r *rand.Rand, x *Exchange, now time.Time) {
 	x.Applied = x.Edits - r.IntN(2)
 	binary.LittleEndian.PutUint64(x.Plan[:], r.Uint64())
 	binary.LittleEndian.PutUint64(x.Plan[8:], r.Uint64())
-	granted := r.IntN(2) == 0
+	v := &benchVisitors[min(int(r.ExpFloat64()*2), len(benchVisitors)-1)]
 	d := x.Decision
+	d.Facts, d.Jurisdiction = v.facts, v.jurisdiction
 	for i := range d.Purposes {
 		p := &d.Purposes[i]
-		if p.Granted = granted && i != 3; p.Granted {
-			p.Rule, p.Signal = "choice", "choice"
-		} else {
-			p.Rule, p.Signal = benchRules[r.IntN(3)], "gpc"
-		}
+		p.Granted, p.Rule, p.Signal = v.granted[i] == '1', v.rules[i], v.signals[i]
 	}
-	d.Facts = benchFacts[r.IntN(len(benchFacts))]
-	if granted {
+	granted := v.granted[2] == '1'
+	if x.Sealed = granted; granted {
 		binary.LittleEndian.PutUint64(x.Pseudonym[:], r.Uint64())
-		x.Sealed = true
 	}
 	for i := range x.Policies {
 		p := &x.Policies[i]
 		p.Name = benchPolicies[(tenant+i)%len(benchPolicies)]
 		p.Digest = [16]byte{byte(i), 0x5a, byte(tenant), 0xc3, 0x11, 0x9f, byte(tenant * 7), 0x42, 8, 0xd1, 0x0e, 0x77, 0x3a, 0xb4, 0xee, 1}
-		p.Outcome, p.Reused, p.Edits = "ran", r.IntN(3) > 0, r.IntN(4)
+		p.Outcome, p.Reused, p.Edits = "ran", r.IntN(3) > 0, (route+i)%4
 		p.Given, p.Withheld, p.Absent = benchKeys[i][:3], nil, nil
 		if granted {
 			p.Given = benchKeys[i]
@@ -52,6 +47,7 @@ func typical(r *rand.Rand, x *Exchange, now time.Time) {
 			p.Withheld = benchKeys[i][3:]
 		}
 	}
+	x.Policies[2].Edits = x.Edits - x.Policies[0].Edits - x.Policies[1].Edits
 	if r.IntN(64) == 0 {
 		for i := range x.In {
 			x.In[i], x.Out[i] = byte(r.Uint32()), byte(r.Uint32())
@@ -62,8 +58,18 @@ func typical(r *rand.Rand, x *Exchange, now time.Time) {
 var (
 	benchTenants  = []string{"stores", "decor", "news", "learning", "travel.example", "books", "office", "bank", "feeds", "cards", "maps", "mail"}
 	benchRoutes   = []string{"/**", "/products/**", "/search", "/api/**", "/account/**", "/cart"}
-	benchRules    = []string{"gpc", "jurisdiction", "withdrawal"}
-	benchFacts    = []string{"optin choice", "optin gpc", "optout", "optout gpc choice", "optin tcf=1,3,4", "optin"}
+	benchVisitors = []struct {
+		facts, jurisdiction, granted string
+		rules, signals               [5]string
+	}{
+		{"optin", "eea", "00000", [5]string{"default", "default", "default", "default", "default"}, [5]string{"jurisdiction", "jurisdiction", "jurisdiction", "jurisdiction", "jurisdiction"}},
+		{"optin choice", "", "10101", [5]string{"choice", "choice", "choice", "choice", "choice"}, [5]string{"choice", "choice", "choice", "choice", "choice"}},
+		{"optout gpc", "us-ca", "10001", [5]string{"default", "default", "gpc", "gpc", "default"}, [5]string{"jurisdiction", "jurisdiction", "sec-gpc", "sec-gpc", "jurisdiction"}},
+		{"optin tcf=1,3,4,5,6", "", "00110", [5]string{"tcf", "tcf", "tcf", "tcf", "tcf"}, [5]string{"tcf", "tcf", "tcf", "tcf", "tcf"}},
+		{"optin withdrawal", "", "00000", [5]string{"withdrawal", "withdrawal", "withdrawal", "withdrawal", "withdrawal"}, [5]string{"choice", "choice", "choice", "choice", "choice"}},
+		{"optout gpc choice", "", "11101", [5]string{"choice", "choice", "choice", "gpc", "choice"}, [5]string{"choice", "choice", "choice", "sec-gpc", "choice"}},
+		{"optout", "us-va", "10111", [5]string{"default", "default", "default", "default", "default"}, [5]string{"jurisdiction", "jurisdiction", "jurisdiction", "jurisdiction", "jurisdiction"}},
+	}
 	benchPolicies = []string{"nearby", "greet", "welcome@3", "ranked", "theme", "recommend", "offers"}
 	benchKeys     = [][]string{
 		{"config.*", "page.#results li@data-lat", "request.path", "geo.lat", "geo.lon"},
@@ -142,9 +148,9 @@ func BenchmarkEncode(b *testing.B) {
 	typical(r, x, time.Now())
 	buf := make([]byte, 0, 4096)
 	b.ReportAllocs()
+	begin := cpu()
 	for b.Loop() {
 		buf = x.AppendJSON(buf[:0])
 	}
+	b.ReportMetric(float64((cpu()-begin).Nanoseconds())/float64(b.N), "cpu-ns/record")
 }
-
-var _ = fmt.Sprint

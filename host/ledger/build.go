@@ -29,8 +29,10 @@ func (b *builder) Write(p []byte) (int, error) {
 }
 
 func (b *builder) open() error {
-	// One goroutine: the sealer's. The other cores belong to exchanges.
-	enc, err := zstd.NewWriter(b, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true))
+	// One goroutine: the sealer's. The other cores belong to exchanges. Records
+	// repeat what the last few hundred said, so a larger window finds no more.
+	enc, err := zstd.NewWriter(b, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(chunkSize), zstd.WithEncoderCRC(true))
 	b.enc = enc
 	return err
 }

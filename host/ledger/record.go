@@ -1,7 +1,7 @@
 package ledger
 
 import (
-	"encoding/hex"
+	"encoding/binary"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -218,7 +218,17 @@ func appendHex(b []byte, name string, raw []byte) []byte {
 	if any == 0 {
 		return b
 	}
-	return append(hex.AppendEncode(append(b, name...), raw), '"')
+	b = append(b, name...)
+	for ; len(raw) >= 4; raw = raw[4:] { // lengths are multiples of it
+		// Four bytes become eight, each with four bits, and those above 9 become letters.
+		v := uint64(binary.BigEndian.Uint32(raw))
+		v = (v<<16 | v) & 0x0000ffff0000ffff
+		v = (v<<8 | v) & 0x00ff00ff00ff00ff
+		v = (v<<4 | v) & 0x0f0f0f0f0f0f0f0f
+		letters := (v + 0x0606060606060606) >> 4 & 0x0101010101010101
+		b = binary.BigEndian.AppendUint64(b, v+0x3030303030303030+letters*('a'-'9'-1))
+	}
+	return append(b, '"')
 }
 
 func appendList(b []byte, name string, list []string) []byte {
@@ -244,22 +254,40 @@ const hexDigits = "0123456789abcdef"
 // appendEscaped appends the inside of a JSON string (RFC 8259, 7). What is no
 // UTF-8 becomes U+FFFD, so that every reader takes the line.
 func appendEscaped(b []byte, s string) []byte {
-	// Nearly every string is plain: short, ASCII, nothing to escape.
-	for i := 0; i < len(s); i++ {
-		if !plain[s[i]] {
-			return appendHard(append(b, s[:i]...), s[i:])
+	// Nearly every string is plain (ASCII, nothing to escape), so it is copied first and looked at
+	// where it lies, eight bytes at a time.
+	from := len(b)
+	b = append(b, s...)
+	i := from
+	for ; i+8 <= len(b); i += 8 {
+		if hard(binary.LittleEndian.Uint64(b[i:])) {
+			return appendHard(b[:from], s)
 		}
 	}
-	return append(b, s...)
+	if i == len(b) {
+		return b
+	}
+	if i+8 > cap(b) { // at the buffer's end, which is rare
+		if len(appendHard(nil, s[i-from:])) != len(b)-i {
+			return appendHard(b[:from], s)
+		}
+		return b
+	}
+	// The rest, with spaces in the place of what is behind it in the buffer.
+	rest := uint64(1)<<(8*(len(b)-i)) - 1
+	if hard(binary.LittleEndian.Uint64(b[i:i+8])&rest | 0x2020202020202020&^rest) {
+		return appendHard(b[:from], s)
+	}
+	return b
 }
 
-// plain are the bytes that stand for themselves in a JSON string.
-var plain = func() (t [256]bool) {
-	for c := range t {
-		t[c] = c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\'
-	}
-	return t
-}()
+// hard reports whether one of eight bytes does not stand for itself in a JSON string. It may be wrong
+// about bytes above one that is, never about all of them.
+func hard(x uint64) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	quote, slash := x^ones*'"', x^ones*'\\'
+	return (x|(x-ones*0x20)|(quote-ones)&^quote|(slash-ones)&^slash)&high != 0
+}
 
 func appendHard(b []byte, s string) []byte {
 	from := 0
