@@ -33,7 +33,8 @@ type queue struct {
 	full   []*chunk // in order
 	spare  []*chunk
 	since  time.Time // when the oldest record came that is not on disk; zero: none
-	events int64     // not on disk
+	n      int64     // records that are not on disk
+	events int64     // those of them that are events
 }
 
 // missed is what went without a record and is not yet told.
@@ -107,7 +108,8 @@ func (l *Ledger) put(line []byte, events int64) bool {
 		return false
 	}
 	q.events += events
-	wake := false
+	q.n++
+	wake := q.crowded(l.Queue)
 	c := q.cur
 	if c == nil || len(c.buf)+len(line) > cap(c.buf) {
 		if c != nil && c.n > 0 {
@@ -133,6 +135,9 @@ func (l *Ledger) put(line []byte, events int64) bool {
 	}
 	return true
 }
+
+// crowded says that half of the room is used: then a window ends early.
+func (q *queue) crowded(room int) bool { return 2*q.n >= int64(room) }
 
 // next is an empty chunk with room for size bytes.
 func (q *queue) next(size int) *chunk {

@@ -100,7 +100,7 @@ func cpu() time.Duration {
 func BenchmarkRecord(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	dir := b.TempDir()
-	l, err := Open(Config{Dir: dir + "/ledger", Keys: dir + "/keys", Queue: 1 << 20})
+	l, err := Open(Config{Dir: dir + "/ledger", Keys: dir + "/keys"})
 	if err != nil {
 		b.Fatal(err)
 	}

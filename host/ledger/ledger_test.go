@@ -215,6 +215,19 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
+// TestCrowded fills half of the queue: it is sealed without waiting for the window, which is an hour.
+func TestCrowded(t *testing.T) {
+	l, _ := newLedger(t, func(c *Config) { c.Queue = 1000 })
+	for i := range 20_000 {
+		for begin := time.Now(); !l.Reserve(); time.Sleep(time.Millisecond) {
+			if time.Since(begin) > 20*time.Second {
+				t.Fatalf("no room for record %d, and nobody seals: %+v", i, l.Status())
+			}
+		}
+		l.Exchange(&Exchange{}, true)
+	}
+}
+
 // TestLate stops personalization when the disk does not answer.
 func TestLate(t *testing.T) {
 	m := newMemWithState()

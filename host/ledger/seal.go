@@ -20,6 +20,9 @@ func (l *Ledger) run() {
 		select {
 		case <-l.wake:
 			l.absorb(false)
+			if l.crowded() {
+				l.round()
+			}
 		case <-tick.C:
 			l.round()
 		case reply := <-l.flushes:
@@ -28,6 +31,14 @@ func (l *Ledger) run() {
 			return
 		}
 	}
+}
+
+// crowded says that the window must not be waited for. After an error it must, or a full disk
+// would be asked again for every record.
+func (l *Ledger) crowded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status.Err == nil && l.queue.crowded(l.Queue)
 }
 
 // round is what happens once a window.
@@ -130,6 +141,7 @@ func (l *Ledger) commit() error {
 
 	l.mu.Lock()
 	l.waiting.Add(-s.Records)
+	l.queue.n -= s.Records
 	l.queue.events -= s.events
 	l.queue.since = time.Time{}
 	if len(l.queue.full) > 0 {
