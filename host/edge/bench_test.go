@@ -23,6 +23,7 @@ import (
 
 	"bespoke/geo"
 	"bespoke/geo/demodb"
+	"bespoke/host/ledger"
 	"bespoke/host/profile"
 )
 
@@ -133,7 +134,15 @@ func serveEdge() (net.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := New(Config{Site: site, Modules: modules, Geo: db, Sealer: sealer, Recommenders: learners})
+	c := Config{Site: site, Modules: modules, Geo: db, Sealer: sealer, Recommenders: learners}
+	if dir := os.Getenv("BESPOKE_BENCH_LEDGER"); dir != "" {
+		l, err := ledger.Open(ledger.Config{Dir: filepath.Join(dir, "ledger"), Keys: filepath.Join(dir, "keys")})
+		if err != nil {
+			return nil, err
+		}
+		c.Ledger = l
+	}
+	e, err := New(c)
 	if err != nil {
 		return nil, err
 	}

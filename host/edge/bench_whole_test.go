@@ -34,18 +34,8 @@ import (
 // BESPOKE_BENCH_ROW=greet measures one row only, and with it
 // BESPOKE_BENCH_PROFILE=DIR has each process write its CPU profile there.
 func BenchmarkWhole(b *testing.B) {
-	for _, tool := range []string{"wrk", "taskset"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			b.Skip(tool + " is not installed")
-		}
-	}
-	if runtime.NumCPU() < 2 {
-		b.Skip("the load and the edge need a processor each")
-	}
-	rows := slices.Clone(wholeRows)
-	if only := os.Getenv("BESPOKE_BENCH_ROW"); only != "" {
-		rows = slices.DeleteFunc(rows, func(r wholeRow) bool { return r.name != only })
-	}
+	needWhole(b)
+	rows := wholeRowsWanted()
 	origin := start(b, pinned("0", os.Args[0]), "origin")
 	bare := start(b, pinned("1", os.Args[0]), "bare", "BESPOKE_BENCH_ORIGIN="+origin.addr)
 	edge := start(b, pinned("1", os.Args[0]), "edge", "BESPOKE_BENCH_DIR="+benchSite(b, origin.addr, wholeRoutes(b, rows)))
@@ -68,13 +58,7 @@ func BenchmarkWhole(b *testing.B) {
 		send(r) // warm up
 	}
 	bare.wrk(b, "/plain", header)
-	rounds := 8
-	if s := os.Getenv("BESPOKE_BENCH_ROUNDS"); s != "" {
-		var err error
-		if rounds, err = strconv.Atoi(s); err != nil || rounds < 1 {
-			b.Fatalf("BESPOKE_BENCH_ROUNDS: expected a number, found %q", s)
-		}
-	}
+	rounds := wholeRounds(b)
 	for b.Loop() {
 		plain := math.Inf(1)
 		took := make([]float64, len(rows))
@@ -95,6 +79,37 @@ func BenchmarkWhole(b *testing.B) {
 		b.ReportMetric(plain, "bare-cpu-µs/req")
 		b.ReportMetric(0, "ns/op")
 	}
+}
+
+func needWhole(b *testing.B) {
+	for _, tool := range []string{"wrk", "taskset"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			b.Skip(tool + " is not installed")
+		}
+	}
+	if runtime.NumCPU() < 2 {
+		b.Skip("the load and the edge need a processor each")
+	}
+}
+
+func wholeRowsWanted() []wholeRow {
+	rows := slices.Clone(wholeRows)
+	if only := os.Getenv("BESPOKE_BENCH_ROW"); only != "" {
+		rows = slices.DeleteFunc(rows, func(r wholeRow) bool { return r.name != only })
+	}
+	return rows
+}
+
+func wholeRounds(b *testing.B) int {
+	s := os.Getenv("BESPOKE_BENCH_ROUNDS")
+	if s == "" {
+		return 8
+	}
+	rounds, err := strconv.Atoi(s)
+	if err != nil || rounds < 1 {
+		b.Fatalf("BESPOKE_BENCH_ROUNDS: expected a number, found %q", s)
+	}
+	return rounds
 }
 
 // A wholeRow is one kind of exchange: path /NAME, with the policy in

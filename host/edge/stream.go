@@ -14,6 +14,7 @@ type stream struct {
 	x   *exchange
 	src *body // nil: the origin's body passes as it is
 	err error // of the last read, if it passes
+	n   int   // bytes that it has, if it passes; below 0: nobody knows
 }
 
 // Read is for servers that do not use WriteTo.
@@ -21,6 +22,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	if s.src == nil {
 		var n int
 		n, s.err = s.x.originBody().Read(p)
+		s.n -= n
 		s.x.rec.out.add(p[:n])
 		return n, s.err
 	}
@@ -48,10 +50,18 @@ func (s *stream) why() error {
 	return err
 }
 
+// whole reports whether all of the body was handed on.
+func (s *stream) whole() bool {
+	if s.src != nil {
+		return s.src.err == io.EOF && s.src.out.Len() == 0
+	}
+	return s.err == io.EOF || s.n == 0
+}
+
 // send makes the stream the body of the exchange's answer, of n bytes; -1: nobody knows.
 func (x *exchange) send(src *body, n int) {
 	x.streamed = true
-	x.stream = &stream{x: x, src: src}
+	x.stream = &stream{x: x, src: src, n: n}
 	x.ctx.Response.SetBodyStream(x.stream, n)
 }
 
@@ -96,7 +106,9 @@ func (s *stream) CloseWithError(err error) error {
 	switch why := s.why(); {
 	case why != nil:
 		x.late = x.brokeOff(why)
-	case err == nil: // all of it was sent
+	case err == nil && !s.whole(): // something here panicked, and the server cut the answer off
+		x.late = internal
+	case err == nil:
 		x.rec.out.end()
 		if s.src == nil {
 			x.rec.in.end()
@@ -148,7 +160,6 @@ func (x *exchange) passWhole(n int) {
 	x.in.CloseBodyStream() // the connection to the origin serves others while the visitor takes the answer
 	x.parcel.open()
 	x.parcel.add(b)
-	x.rec.in.add(b)
 	x.rec.in.end()
 	x.parcel.send(x)
 }

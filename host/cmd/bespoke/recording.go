@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 
 	"bespoke/host/audit/exhibit"
 	"bespoke/host/config"
@@ -58,4 +59,36 @@ func record(c *edge.Config, l *ledger.Ledger) {
 	}
 	c.Ledger = l
 	c.Sample = cmp.Or(c.Site.Ledger.Sample, -1) // 0 in the file is none
+}
+
+// A keyEvent is the data of [ledger.KindKey], for the keys that are not the ledger's own.
+type keyEvent struct {
+	Key    string `json:"key"`    // name of its file
+	Action string `json:"action"` // made; used: it was there when recording began
+}
+
+// keysIn names the keys of visitors' cookies and of subjects in a state folder.
+func keysIn(state string) (names []string) {
+	for _, pattern := range []string{"cookie*.key", "subjects.key"} {
+		files, _ := filepath.Glob(filepath.Join(state, "keys", pattern)) // the pattern is right
+		for _, f := range files {
+			names = append(names, filepath.Base(f))
+		}
+	}
+	return names
+}
+
+// tellKeys records which keys this process made, and which it found: one that an
+// operator added or removed shows from one start to the next.
+func (p *process) tellKeys(before, now []string) {
+	if p.ledger == nil {
+		return
+	}
+	for _, name := range now {
+		action := "made"
+		if slices.Contains(before, name) {
+			action = "used"
+		}
+		p.ledger.Event(ledger.Event{Kind: ledger.KindKey, Data: keyEvent{name, action}})
+	}
 }

@@ -171,6 +171,7 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 			modules.Close()
 		}
 	}()
+	before := keysIn(site.State)
 	keys, err := profile.LoadKeys(filepath.Join(site.State, "keys"))
 	if err != nil {
 		return nil, err
@@ -215,6 +216,7 @@ func start(ctx context.Context, file string, log *slog.Logger) (p *process, err 
 			p.learned.Close()
 		}
 	}()
+	p.tellKeys(before, keysIn(site.State))
 	p.site.Store(site)
 	p.watch(ctx, db)
 	c := edge.Config{
