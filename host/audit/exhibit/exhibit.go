@@ -34,8 +34,8 @@ type Exhibit struct {
 	Site   string    `json:"site"`  // scheme and host of the tenant's origin
 
 	Request  Request  `json:"request"`
-	Facts    string   `json:"facts"`   // the signals, reduced to what the decision depends on
-	Granted  []string `json:"granted"` // purposes
+	Facts    string   `json:"facts"`          // the signals, reduced to what the decision depends on
+	Granted  []string `json:"granted"`        // purposes
 	Asks     bool     `json:"asks,omitempty"` // the visitor is to be asked
 	Policies []Policy `json:"policies"`
 	Runs     []Run    `json:"runs"`             // in order; of one policy up to two

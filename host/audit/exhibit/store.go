@@ -145,8 +145,8 @@ func (s *Store) write() {
 			if err := s.keep(it); err != nil {
 				s.failed(err)
 			}
-			s.Unreserve()
 			s.prune()
+			s.Unreserve()
 		case <-tick.C:
 			s.prune()
 		}
