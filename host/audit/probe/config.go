@@ -30,11 +30,15 @@ type Config struct {
 	IgnoreHeaders []string          // besides DefaultIgnored
 	Headers       map[string]string // that every visitor sends
 	UserAgent     string
-	Alpha         float64       // level of all permutation tests together; 0.01
-	Rate          float64       // requests a second; 0: as many as go
-	Concurrency   int           // pairs at the same time; 1
-	Timeout       time.Duration // of one request; DefaultTimeout
-	MaxBody       int64         // bytes of a body that are read; DefaultBody
+	// Steady says that the site gives everybody who refused the same. Then nothing is
+	// taken for its own variation: where identical visitors who refused get different
+	// answers, one got something of another. Somebody who agrees asks between them.
+	Steady      bool
+	Alpha       float64       // level of all permutation tests together; 0.01
+	Rate        float64       // requests a second; 0: as many as go
+	Concurrency int           // pairs at the same time; 1
+	Timeout     time.Duration // of one request; DefaultTimeout
+	MaxBody     int64         // bytes of a body that are read; DefaultBody
 
 	// Transport sends the requests of a visitor who comes from a place of Places; nil:
 	// an ordinary one. Where PlaceHeader is set, that tells the place, and Transport is

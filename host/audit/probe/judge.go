@@ -19,7 +19,7 @@ const (
 func (r *run) judge(random *rand.Rand) *Report {
 	slices.SortStableFunc(r.samples, func(a, b sample) int { return a.at.Compare(b.at) })
 	rep := &Report{
-		Tool: "bespoke audit probe", URL: r.fetch.base.String(), Pages: r.pages, Seed: r.c.Seed, Pairs: r.c.Pairs, Alpha: r.c.Alpha,
+		Tool: "bespoke audit probe", URL: r.fetch.base.String(), Pages: r.pages, Seed: r.c.Seed, Pairs: r.c.Pairs, Alpha: r.c.Alpha, Steady: r.c.Steady,
 		Requests: r.fetch.requests(), Status: r.site.status, Centre: r.site.api != "", Failure: r.why, require: r.c.Require,
 	}
 	for name := range r.ignored {
@@ -95,7 +95,7 @@ func (r *run) varies(rep *Report) []int {
 				}
 			}
 			drift := drifts(r.series(c, p))
-			if unequal > 0 && !drift {
+			if unequal > 0 && !drift && !r.steady(c) {
 				state = restive
 			}
 			out[c*len(r.pages)+p] = state
@@ -196,6 +196,9 @@ func (r *run) page(d *dimension, c, p, state int, level float64, random *rand.Ra
 		out.Method = "a test: the page varies by itself in what cannot be masked"
 	}
 	switch t := out.Test; {
+	case r.steady(c) && out.SameUnequal > 0:
+		out.Verdict = Differs
+		out.Method += "; identical visitors differ, too: what one gets depends on others"
 	case state != restive && out.Unequal > 0:
 		out.Verdict = Differs
 	case t != nil && t.P <= level:

@@ -227,6 +227,43 @@ func TestPastIsApart(t *testing.T) {
 	}
 }
 
+// What one visitor gets of another looks like a site that varies, unless it is said
+// that it does not.
+func TestSteady(t *testing.T) {
+	last := ""
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/optout" {
+			planted{}.ServeHTTP(w, r)
+			return
+		}
+		if refuses(r) {
+			fmt.Fprintf(w, "<!-- %s -->", last) // kept from the last who agreed
+		} else {
+			last = about(r)
+			fmt.Fprintf(w, "for you: %s", about(r))
+		}
+		io.WriteString(w, "<a href=/p/1>one</a><a href=/p/2>two</a>")
+	})
+	if r := probing(t, h, func(c *Config) { c.Steady = true }); r.Verdict != Differs || !slices.ContainsFunc(r.Exhibits, func(e *Exhibit) bool { return e.Same }) {
+		t.Error(text(r))
+	}
+	if r := probing(t, planted{}, func(c *Config) { c.Steady = true }); r.Verdict != Equal {
+		t.Error(text(r))
+	}
+}
+
+// Many pairs at the same time find what one at a time does.
+func TestConcurrent(t *testing.T) {
+	many := func(c *Config) { c.Concurrency = 8 }
+	if r := probing(t, planted{}, many); r.Verdict != Equal {
+		t.Error(text(r))
+	}
+	r := probing(t, planted{leak: func(w http.ResponseWriter, r *http.Request, _ string) { io.WriteString(w, cookie("name")(r)) }}, many)
+	if r.Verdict != Differs || find(t, r, Name).Refuse[0].Unequal != 5 || find(t, r, Place).Refuse[0].Unequal != 0 {
+		t.Error(text(r))
+	}
+}
+
 func TestNoPower(t *testing.T) {
 	static := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<a href=/x>x</a>") })
 	r := probing(t, static, nil)

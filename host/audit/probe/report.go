@@ -18,6 +18,7 @@ type Report struct {
 	Seed        uint64      `json:"seed"`
 	Pairs       int         `json:"pairs"`
 	Alpha       float64     `json:"alpha"`
+	Steady      bool        `json:"steady,omitempty"` // nothing was taken for the site's own variation
 	Requests    int         `json:"requests"`
 	Verdict     string      `json:"verdict"`
 	Because     string      `json:"because"`
@@ -74,6 +75,7 @@ type Exhibit struct {
 	Dimension   string       `json:"dimension"`
 	Way         string       `json:"way"`
 	Page        string       `json:"page"`
+	Same        bool         `json:"identical,omitempty"` // both visitors are: one got something of another's
 	BFirst      bool         `json:"b_asked_first"`
 	Differences []Difference `json:"differences"`
 	More        int          `json:"more_differences,omitempty"` // that are not listed

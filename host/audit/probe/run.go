@@ -30,6 +30,7 @@ type slot struct {
 	a, b   Side
 	bFirst bool // b prepares and is measured first
 	settle bool // wait between the measurements
+	other  Side // of a visitor who agrees and asks between the two, of a steady site
 }
 
 // A sample is what came of one slot and page.
@@ -190,7 +191,7 @@ func (r *run) plan(random *rand.Rand) (before, plan []slot) {
 			s := slot{cond: i, same: true, bFirst: random.IntN(2) == 0, settle: n == 0}
 			if len(tried) > 0 {
 				s.dim = tried[n%len(tried)]
-				s.a, _ = s.dim.draw(random)
+				s.a, s.other = s.dim.draw(random)
 				s.b = s.a
 			}
 			before = append(before, s)
@@ -201,6 +202,7 @@ func (r *run) plan(random *rand.Rand) (before, plan []slot) {
 				if s.a, s.b = d.draw(random); s.same {
 					s.b = s.a
 				}
+				_, s.other = d.draw(random)
 				plan = append(plan, s)
 			}
 		}
@@ -251,9 +253,9 @@ func (r *run) progress(total int) {
 }
 
 // prepare makes a visitor who has said and done all that a side and a condition ask for.
-func (r *run) prepare(ctx context.Context, s *slot, side *Side) (*visitor, error) {
+func (r *run) prepare(ctx context.Context, s *slot, cond int, side *Side) (*visitor, error) {
 	v := newVisitor(r.fetch, &r.c)
-	c := &r.conds[s.cond]
+	c := &r.conds[cond]
 	says := []*Side{&c.side, side}
 	v.carries(side)
 	if s.dim != nil && s.dim.before && c.not != nil {
@@ -271,10 +273,16 @@ func (r *run) prepare(ctx context.Context, s *slot, side *Side) (*visitor, error
 // both prepares the visitors of a slot and measures a page after the other: the two
 // ask for the same page right after each other.
 func (r *run) both(ctx context.Context, s *slot, each func(page int, a, b *visitor, x, y *Response)) error {
-	var a, b *visitor
+	var a, b, between *visitor
 	prepare := func(v **visitor, side *Side) (err error) {
-		*v, err = r.prepare(ctx, s, side)
+		*v, err = r.prepare(ctx, s, s.cond, side)
 		return err
+	}
+	if r.steady(s.cond) {
+		var err error
+		if between, err = r.prepare(ctx, s, 0, &s.other); err != nil { // agree is the first condition
+			return err
+		}
 	}
 	steps := [2]func() error{func() error { return prepare(&a, &s.a) }, func() error { return prepare(&b, &s.b) }}
 	if s.bFirst {
@@ -295,6 +303,11 @@ func (r *run) both(ctx context.Context, s *slot, each func(page int, a, b *visit
 			asks[0], asks[1] = asks[1], asks[0]
 		}
 		for i, ask := range asks {
+			if i == 1 && between != nil {
+				if _, err := between.measure(ctx, path); err != nil {
+					return err
+				}
+			}
 			if i == 1 && s.settle {
 				if err := pause(ctx, r.c.Settle); err != nil {
 					return err
@@ -312,10 +325,15 @@ func (r *run) both(ctx context.Context, s *slot, each func(page int, a, b *visit
 // calibrate has the masks learn from a pair of identical visitors.
 func (r *run) calibrate(ctx context.Context, s *slot) error {
 	err := r.both(ctx, s, func(page int, _, _ *visitor, x, y *Response) {
-		r.masks[s.cond][page].learn(x, y, r.ignored)
+		if !r.steady(s.cond) {
+			r.masks[s.cond][page].learn(x, y, r.ignored)
+		}
 	})
 	return r.note(ctx, s, err)
 }
+
+// steady reports whether visitors of a condition are said to get all the same.
+func (r *run) steady(cond int) bool { return r.c.Steady && r.conds[cond].name != agree }
 
 // note counts a pair that failed, and ends a run in which all do.
 func (r *run) note(ctx context.Context, s *slot, err error) error {
@@ -348,7 +366,7 @@ func (r *run) pair(ctx context.Context, s *slot) error {
 		if s.bFirst {
 			one.first, one.second = c.b, c.a
 		}
-		if !one.equal && !s.same && !s.dim.declared && r.conds[s.cond].name != agree && r.keep(s) {
+		if !one.equal && (!s.same || r.c.Steady) && !s.dim.declared && r.conds[s.cond].name != agree && r.keep(s) {
 			one.exhibit = r.exhibit(s, page, a, b, x, y, c.differs)
 		}
 		list = append(list, one)
@@ -375,7 +393,7 @@ func (r *run) keep(s *slot) bool {
 
 // exhibit keeps all of a pair. What a file calls secret is not in it.
 func (r *run) exhibit(s *slot, page int, a, b *visitor, x, y *Response, differs []Difference) *Exhibit {
-	e := &Exhibit{Dimension: s.dim.name, Way: r.conds[s.cond].name, Page: r.pages[page], BFirst: s.bFirst}
+	e := &Exhibit{Dimension: s.dim.name, Way: r.conds[s.cond].name, Page: r.pages[page], Same: s.same, BFirst: s.bFirst}
 	e.Differences, e.More = atMost(differs, maxShown)
 	e.A = Witness{Requests: slices.Clone(a.said), Response: x}
 	e.B = Witness{Requests: slices.Clone(b.said), Response: y}

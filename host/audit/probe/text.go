@@ -89,7 +89,11 @@ func (d *Dimension) text(w io.Writer) {
 }
 
 func (e *Exhibit) text(w io.Writer, n int) {
-	fmt.Fprintf(w, "\npair %d: %s, refused by %s, %s\n", n, e.Dimension, e.Way, e.Page)
+	identical := ""
+	if e.Same {
+		identical = " (identical visitors)"
+	}
+	fmt.Fprintf(w, "\npair %d: %s, refused by %s, %s%s\n", n, e.Dimension, e.Way, e.Page, identical)
 	for _, d := range e.Differences {
 		where := printable(d.Part)
 		if d.Offset >= 0 {

@@ -52,7 +52,7 @@ and is never counted as a difference found).
 How they refuse (--ways): choice, in the site's own way: the probe knows the
 privacy centre of Bespoke when the page leads to it, of other sites a file tells
 it; and gpc, the signal Sec-GPC. A file (--file, JSON) names requests, cookies
-and headers; docs/audit.md has an example.
+and headers; docs/audit-probe.md has an example.
 
 Exit status: 0 no difference, and power in at least one dimension (in all that
 --require names); 1 a difference was found; 2 wrong use; 3 open: no difference,
@@ -99,6 +99,7 @@ but no power, or the site varies too much, did not answer, or Ctrl-C came first.
 	f.Float64Var(&rate, "rate", 0, "most requests a second; 0 for as many as go (default: 10, and no limit on this machine)")
 	f.IntVar(&c.Concurrency, "concurrency", 1, "`N` pairs at the same time")
 	f.DurationVar(&c.Timeout, "timeout", probe.DefaultTimeout, "of one request")
+	f.BoolVar(&c.Steady, "steady", false, "the site gives all who refused the same: what differs between identical visitors is a difference, too")
 	f.Float64Var(&c.Alpha, "alpha", 0.01, "level `P` of all tests together, where the site varies by itself")
 	f.StringVarP(&out, "out", "o", "", "write the report, and every pair that is shown, into a new folder `DIR`")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object")

@@ -46,7 +46,7 @@ func TestAuditProbe(t *testing.T) {
 	for site, power := range map[string]string{"stores": "place", "department": "history,past,profile", "decor": "history,past,profile", "office": "profile", "offers": "place"} {
 		t.Run(site, func(t *testing.T) {
 			t.Parallel()
-			r := auditProbe(t, port, site, 0, "--require", power)
+			r := auditProbe(t, port, site, 0, "--steady", "--require", power)
 			if r.Verdict != probe.Equal || !r.Centre {
 				t.Errorf("%s: %s", r.Verdict, r.Because)
 			}
