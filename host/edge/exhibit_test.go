@@ -1,8 +1,11 @@
 package edge
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -128,6 +131,39 @@ func TestExhibitsReplay(t *testing.T) {
 		t.Error("no exhibit of the second version")
 	}
 	if got := k.replay(); !got.OK() || got.Exhibits != 10 || got.Decisions < 11 || got.Gone+got.Unnamed != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What cannot be kept is not, and nobody who asks for a page notices.
+func TestExhibitsWithoutFolder(t *testing.T) {
+	k := keeping(t, html(page))
+	v := k.visitor(berlin)
+	want := ""
+	for i, harm := range []func() error{
+		func() error { return nil },
+		func() error { return os.RemoveAll(k.dir) },
+		func() error { return errors.Join(os.RemoveAll(k.dir), os.WriteFile(k.dir, nil, 0o600)) },
+		func() error { return errors.Join(os.Remove(k.dir), os.Mkdir(k.dir, 0o700)) },
+	} {
+		if err := harm(); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			resp, body := v.get("/")
+			if want = cmp.Or(want, body); resp.StatusCode != 200 || body != want {
+				t.Errorf("harm %d: %s", i, resp.Status)
+			}
+			k.settle()
+		}
+		if names, _ := exhibit.List(k.dir); (len(names) == 5) != (i != 2) {
+			t.Errorf("harm %d: %d exhibits", i, len(names))
+		}
+	}
+	if n := len(k.all()); n != 5 {
+		t.Errorf("%d exhibits are there in the end", n)
+	}
+	if got := k.replay(); !got.OK() || got.Exhibits != 5 || got.Gone != 15 {
 		t.Errorf("%+v", got)
 	}
 }
