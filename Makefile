@@ -11,7 +11,7 @@ BUN := host/rewrite/bench/node_modules
 GUEST := $(shell find policies modules/abi -name '*.go' -o -name 'manifest.json')
 
 help: ## print this
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BUILTIN): $(GUEST)
 	$(GO) run ./policies/builtin/build
@@ -43,6 +43,12 @@ test-real: $(BUILTIN) ## before a real site, with the real geo database (fetches
 	sh tools/need.sh nginx python3-doc
 	$(MAKE) geodata
 	$(GO) test -count=1 -tags real -run Real ./geo/... ./host/...
+
+audit: $(BUILTIN) ## a million pairs of visitors who differ only in what they refused (ten minutes)
+	BESPOKE_PAIRS=$(or $(PAIRS),1000000) $(GO) test -count=1 -timeout 120m -v -run '^TestNonInterference' ./host/edge
+
+audit-mutants: $(BUILTIN) ## plant leaks in the edge, one at a time, and see what catches them (MUTANTS=regexp for some)
+	$(GO) run ./host/audit/mutants $(if $(MUTANTS),-run '$(MUTANTS)',-o docs/audit-mutants.md)
 
 soak: $(BUILTIN) ## the tests that take minutes: choices toggled through 100,000 exchanges, 1,000 policies loaded
 	BESPOKE_SOAK=1 $(GO) test -count=1 -timeout 30m -v -run '^Test(Withdrawal.*|Tenants)$$' ./host/edge ./modules/engine
@@ -78,4 +84,4 @@ check: $(BUILTIN) ## format, vet, staticcheck, tidy, a clean tree
 clean: ## remove what was built
 	rm -rf bin $(BUILTIN)
 
-.PHONY: help build run test tools-for-tests tools-for-bench test-real soak geodata bench bench-edge fuzz check clean
+.PHONY: help build run test tools-for-tests tools-for-bench test-real soak audit audit-mutants geodata bench bench-edge fuzz check clean

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -254,6 +255,8 @@ func (p *pair) broken(a *answered) string {
 		return "the record tells of another decision; want " + p.recorded() + " in\n" + a.record
 	case p.hides != "" && bytes.Contains(a.body, []byte(p.page.lists+`="`+p.hides+`"`)):
 		return "the page shows an item that the visitor hid: " + p.hides
+	case madeUp(a.record) != "":
+		return "the record has a name that a policy made up: " + madeUp(a.record)
 	case strings.Contains(strings.ToLower(a.header+a.upstream), "bespoke-subject"):
 		return "whom the origin knows is told, or what a visitor says of that:\n" + a.header + a.upstream
 	case p.granted&(1<<abi.Personalize) == 0 && strings.Contains(a.record, `"pseudonym"`):
@@ -273,6 +276,25 @@ func (p *pair) broken(a *answered) string {
 	}
 	return ""
 }
+
+// madeUp returns what a record tells of undeclared keys besides their classes.
+func madeUp(record string) string {
+	for rest := record; ; {
+		_, after, ok := strings.Cut(rest, `"undeclared":[`)
+		if !ok {
+			return ""
+		}
+		list, after, _ := strings.Cut(after, "]")
+		for word := range strings.SplitSeq(list, ",") {
+			if word = strings.Trim(word, `"`); !slices.ContainsFunc(classes[:], func(c abi.Class) bool { return c.String() == word }) {
+				return word
+			}
+		}
+		rest = after
+	}
+}
+
+var classes = [...]abi.Class{abi.Unknown, abi.Public, abi.Declared, abi.PlaceCoarse, abi.PlaceCell, abi.Inferred, abi.Interests}
 
 // recorded is how the record has what the pair granted.
 func (p *pair) recorded() string {

@@ -155,7 +155,7 @@ func (m *needs) of(key string) need {
 // broken says how an exchange breaks the promise, "" if it keeps it: a key given
 // whose class needs a purpose that is not granted, a pseudonym without
 // personalize, a digest that personal data could be tried out on, a place in
-// a decision that did not depend on it.
+// a decision that did not depend on it, the name of a key that a policy made up.
 func (m *needs) broken(x *Exchange) string {
 	granted := grants(x.Decision)
 	said, personal := "", false
@@ -165,6 +165,14 @@ func (m *needs) broken(x *Exchange) string {
 			personal = personal || n.personal
 			if !n.met(granted) {
 				said += fmt.Sprintf("; policy %q was given %q, which needs %s", x.Policies[i].Name, key, n.names())
+			}
+		}
+	}
+	for i := range x.Policies {
+		for _, class := range x.Policies[i].Undeclared {
+			if !isClass(class) { // not quoted: it may be what was hidden in it
+				said += fmt.Sprintf("; policy %q read an undeclared key that is recorded by more than its class", x.Policies[i].Name)
+				break
 			}
 		}
 	}
@@ -184,6 +192,16 @@ func (m *needs) broken(x *Exchange) string {
 		}
 	}
 	return strings.TrimPrefix(said, "; ")
+}
+
+// isClass reports whether a word is the name of a class of keys.
+func isClass(word string) bool {
+	for c := abi.Unknown; c <= abi.Interests; c++ {
+		if c.String() == word {
+			return true
+		}
+	}
+	return false
 }
 
 func (n need) names() string {

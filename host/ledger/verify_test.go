@@ -51,6 +51,8 @@ func TestVerifyTellsViolations(t *testing.T) {
 		{Exchange{Policies: []Policy{{Given: []string{"geo.country"}}}}, `needs localize`},
 		{Exchange{Policies: []Policy{{Given: []string{"geo.*"}}}}, `needs localize`},
 		{Exchange{Decision: refused, Policies: []Policy{{Given: []string{"cookie.session"}}}}, `no such key`},
+		{Exchange{Decision: refused, Policies: []Policy{{Name: "p", Undeclared: []string{"unknown", "inferred"}}}}, ""},
+		{Exchange{Decision: refused, Policies: []Policy{{Name: "p", Undeclared: []string{"inferred", "config.Berlin"}}}}, `recorded by more than its class`},
 		{Exchange{Decision: refused, Pseudonym: [8]byte{1}}, `a pseudonym without personalize`},
 		{Exchange{Decision: refused, Plan: [16]byte{1}, Policies: []Policy{{Given: []string{"preference.name"}}}}, `not keyed`},
 		{Exchange{Decision: refused, Plan: [16]byte{1}, Sealed: true, Policies: []Policy{{Given: []string{"preference.name"}}}}, ""},

@@ -43,17 +43,18 @@ func main() {
 	only := flag.String("run", "", "plant only leaks whose names match this regular expression ("+control+": the edge without one)")
 	doc := flag.String("o", "", "write the table to this file")
 	kept := flag.String("results", "", "keep rows in this file, and do not try again what it has")
+	check := flag.Bool("check", false, "only see that every leak builds")
 	pairs := flag.Int("pairs", 2000, "pairs of visitors that the harness tries")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *only, *doc, *kept, *pairs); err != nil {
+	if err := run(ctx, *only, *doc, *kept, *pairs, *check); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, only, doc, kept string, pairs int) error {
+func run(ctx context.Context, only, doc, kept string, pairs int, check bool) error {
 	name, err := regexp.Compile(only)
 	if err != nil {
 		return err
@@ -72,8 +73,11 @@ func run(ctx context.Context, only, doc, kept string, pairs int) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if check {
+		return builds(ctx, dir, all, name)
+	}
 	b := &bench{dir: dir, pairs: pairs, clean: filepath.Join(dir, "bespoke")}
-	if err := build(ctx, "", b.clean, "build", "-o", b.clean, "./host/cmd/bespoke"); err != nil {
+	if err := build(ctx, "", "build", "-o", b.clean, "./host/cmd/bespoke"); err != nil {
 		return err
 	}
 	done, err := load(kept)
@@ -82,6 +86,7 @@ func run(ctx context.Context, only, doc, kept string, pairs int) error {
 	}
 	all = append([]mutant{{name: control, what: "nothing is planted"}}, all...)
 	var rows []row
+	var broken []error
 	for i := range all {
 		m := &all[i]
 		if !name.MatchString(m.name) {
@@ -90,8 +95,12 @@ func run(ctx context.Context, only, doc, kept string, pairs int) error {
 		r, known := done[m.name]
 		if !known {
 			began := time.Now()
-			if r, err = b.try(ctx, m); err != nil {
-				return fmt.Errorf("%s: %w", m.name, err)
+			if r, err = b.try(ctx, m); ctx.Err() != nil {
+				return ctx.Err()
+			} else if err != nil {
+				fmt.Printf("%3d/%d  %s: %v\n", i+1, len(all), m.name, err)
+				broken = append(broken, fmt.Errorf("%s: %w", m.name, err))
+				continue
 			}
 			r.Took = time.Since(began).Round(time.Second)
 			if err := save(kept, r); err != nil {
@@ -106,7 +115,27 @@ func run(ctx context.Context, only, doc, kept string, pairs int) error {
 			return err
 		}
 	}
-	return judge(rows)
+	return errors.Join(append(broken, judge(rows))...)
+}
+
+// builds reports the leaks that do not build.
+func builds(ctx context.Context, dir string, all []mutant, name *regexp.Regexp) error {
+	var errs []error
+	for i := range all {
+		m := &all[i]
+		if !name.MatchString(m.name) {
+			continue
+		}
+		overlay, err := m.overlay(dir)
+		if err == nil {
+			err = build(ctx, overlay, "build", "./host/edge")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", m.name, err))
+		}
+		fmt.Printf("%3d/%d  %-20s builds: %v\n", i+1, len(all), m.name, err == nil)
+	}
+	return errors.Join(errs...)
 }
 
 // judge says what is wrong with the audit.
@@ -161,10 +190,10 @@ func (b *bench) try(ctx context.Context, m *mutant) (row, error) {
 		return r, err
 	}
 	edge, harness := filepath.Join(dir, "bespoke"), filepath.Join(dir, "edge.test")
-	if err := build(ctx, overlay, edge, "build", "-o", edge, "./host/cmd/bespoke"); err != nil {
+	if err := build(ctx, overlay, "build", "-o", edge, "./host/cmd/bespoke"); err != nil {
 		return r, err
 	}
-	if err := build(ctx, overlay, harness, "test", "-c", "-o", harness, "./host/edge"); err != nil {
+	if err := build(ctx, overlay, "test", "-c", "-o", harness, "./host/edge"); err != nil {
 		return r, err
 	}
 	said := make(chan string, 1)
@@ -175,7 +204,7 @@ func (b *bench) try(ctx context.Context, m *mutant) (row, error) {
 }
 
 // build runs the go command with files laid over the source.
-func build(ctx context.Context, overlay, out, verb string, args ...string) error {
+func build(ctx context.Context, overlay, verb string, args ...string) error {
 	all := []string{verb}
 	if overlay != "" {
 		all = append(all, "-overlay", overlay)
