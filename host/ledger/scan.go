@@ -354,18 +354,31 @@ func (s *scanner) nonEmpty(out *string) bool {
 	return s.text(out) && (*out != "" || s.fail("a text, as empty ones are left out"))
 }
 
+// plain are the bytes that stand for themselves in a string, one by one.
+var plain = func() (t [256]bool) {
+	for c := 0x20; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
 // text reads a JSON string in the one form that appendEscaped writes.
 func (s *scanner) text(out *string) bool {
 	if s.i >= len(s.b) || s.b[s.i] != '"' {
 		return s.fail("a text")
 	}
 	from := s.i + 1
-	for i := from; i < len(s.b); {
-		switch c := s.b[i]; {
+	b := s.b
+	for i := from; i < len(b); {
+		if plain[b[i]] {
+			i++
+			continue
+		}
+		switch c := b[i]; {
 		case c == '"':
 			*out = ""
 			if i > from {
-				*out = unsafe.String(&s.b[from], i-from) // a view: no allocation for each string of each record
+				*out = unsafe.String(&b[from], i-from) // a view: no allocation for each string of each record
 			}
 			s.i = i + 1
 			return true
@@ -375,16 +388,13 @@ func (s *scanner) text(out *string) bool {
 		case c < 0x20:
 			s.i = i
 			return s.fail("control characters escaped")
-		case c < utf8.RuneSelf:
-			i++
-		default:
-			r, n := utf8.DecodeRune(s.b[i:])
-			if r == utf8.RuneError && n <= 1 {
-				s.i = i
-				return s.fail("UTF-8")
-			}
-			i += n
 		}
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n <= 1 {
+			s.i = i
+			return s.fail("UTF-8")
+		}
+		i += n
 	}
 	s.i = len(s.b)
 	return s.fail("the end of the text")

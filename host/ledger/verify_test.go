@@ -139,10 +139,10 @@ func TestEveryByteFlipped(t *testing.T) {
 	p.seal(plainStart, small(0), small(1))
 	p.seal(plainStart, small(2))
 	p.seal(plainStart, small(3), small(4), small(5))
-	flipAll(t, p, 0xff, 0x01, 0x20)
+	flipAll(t, p)
 }
 
-func flipAll(t *testing.T, p *plainLedger, masks ...byte) {
+func flipAll(t *testing.T, p *plainLedger) {
 	t.Helper()
 	var starts []int64 // of the frames: all are in one file
 	for i := range p.entries {
@@ -154,6 +154,10 @@ func flipAll(t *testing.T, p *plainLedger, masks ...byte) {
 	}
 	n := 0
 	for name, b := range p.contents() {
+		masks := []byte{0x01}
+		if name == keyName || name == checkpointName { // text, of which some has several spellings
+			masks = []byte{0x01, 0x02, 0x20, 0xff}
+		}
 		for at := range b {
 			for _, mask := range masks {
 				b[at] ^= mask
