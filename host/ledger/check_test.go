@@ -163,6 +163,7 @@ func checkFolder(f folder, gone bool) (*content, error) {
 
 func (c *content) readSegments(f folder, gone bool) error {
 	var records int64
+	missing := int64(-1)
 	ends := make(map[string]int64)
 	for i, s := range c.statements {
 		if s.Segment != int64(i) || s.First != records || s.Offset != ends[s.File] {
@@ -175,6 +176,7 @@ func (c *content) readSegments(f folder, gone bool) error {
 		ends[s.File] += s.Bytes
 		file, ok := f["segments/"+s.File]
 		if !ok && gone {
+			missing = s.Segment
 			continue
 		}
 		if int64(len(file)) < s.Offset+s.Bytes {
@@ -186,6 +188,16 @@ func (c *content) readSegments(f folder, gone bool) error {
 			return fmt.Errorf("segment %d: %w", i, err)
 		}
 		c.records = append(c.records, lines...)
+	}
+	told := int64(-1)
+	for _, line := range c.records {
+		var e struct{ Data retentionEvent }
+		if bytes.HasPrefix(line, []byte(`{"kind":"`+KindRetention+`"`)) && json.Unmarshal(line, &e) == nil {
+			told = max(told, e.Data.Last)
+		}
+	}
+	if missing > told {
+		return fmt.Errorf("the content of segment %d is missing, and retention speaks of segments up to %d", missing, told)
 	}
 	for name, end := range ends {
 		if file, ok := f["segments/"+name]; ok && int64(len(file)) != end {

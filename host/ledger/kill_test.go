@@ -74,6 +74,10 @@ func TestKill(t *testing.T) {
 						t.Fatalf("round %d: %v", i, err)
 					}
 				}
+				v, err := Verify(dir+"/ledger", VerifyOptions{})
+				if err != nil || !v.Intact() || len(v.Gaps) == 0 {
+					t.Errorf("verify: %+v, %v", v, err)
+				}
 				t.Logf("%d records sealed, %d lost, %d frames cut, %d killed before they were open", k.sealed, k.lost, k.cut, k.early)
 				if k.sealed == 0 {
 					t.Error("nothing was sealed: the test shows nothing")

@@ -132,6 +132,22 @@ func TestTornSegment(t *testing.T) {
 	}
 }
 
+// removedOf gives the statements whose content is gone.
+func removedOf(t *testing.T, m *memFS, c Config) (gone []Statement) {
+	t.Helper()
+	f := m.folder(c.Dir)
+	ct, err := checkFolder(f, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range ct.statements {
+		if _, there := f["segments/"+s.File]; !there {
+			gone = append(gone, s)
+		}
+	}
+	return gone
+}
+
 func TestRetention(t *testing.T) {
 	m := newMemWithState()
 	ck := &clock{noon}
@@ -141,12 +157,19 @@ func TestRetention(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 12 {
-		for range 30 {
+	for range 36 {
+		for range 10 {
 			l.Exchange(&Exchange{Time: ck.t, Tenant: "a"}, false)
 			mustFlush(t, l)
 		}
-		ck.t = ck.t.Add(time.Hour)
+		ck.t = ck.t.Add(20 * time.Minute)
+		mustFlush(t, l) // looks, records the retention,
+		mustFlush(t, l) // and then does it
+		for _, s := range removedOf(t, m, c) {
+			if s.To.After(ck.t.Add(-c.Keep)) {
+				t.Fatalf("segment %d of %v went too early at %v", s.Segment, s.To, ck.t)
+			}
+		}
 	}
 	mustFlush(t, l) // records the retention
 	mustFlush(t, l) // and then does it
