@@ -282,3 +282,15 @@ func TestStoreNeverBlocks(t *testing.T) {
 		t.Errorf("%d lines, want one a minute: %s", n, log)
 	}
 }
+
+// What an exchange of the sample pays before its record can be written.
+func BenchmarkEncode(b *testing.B) {
+	e := sample(strings.Repeat("<li>an item of the list</li>\n", 1000))
+	for b.Loop() {
+		text, err := e.Encode()
+		if err != nil {
+			b.Fatal(err)
+		}
+		Name(text, e.Time)
+	}
+}

@@ -70,7 +70,7 @@ func TestAuditWalkThrough(t *testing.T) {
 		"ledger show":   "personalize  denied   by rule withdrawal",
 		"ledger prove":  "Record " + number + " is in the ledger",
 		"audit probe":   "",
-		"audit replay":  "",
+		"audit replay":  ": all equal",
 	} {
 		if got, ran := said[command]; !ran || !strings.Contains(got, want) {
 			t.Errorf("%s, want %q:\n%s", command, want, got)
@@ -80,6 +80,7 @@ func TestAuditWalkThrough(t *testing.T) {
 		t.Errorf("october.html: %v", err)
 	}
 	exported(t, "october.jsonl", blocks(t, script, "sql"))
+	replayed(t, "state")
 }
 
 // awaitRefused waits until a refused page is sealed, and returns its record's number.
