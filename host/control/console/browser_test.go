@@ -212,20 +212,23 @@ func TestScreenshots(t *testing.T) {
 	h := full(t)
 	b := chromium(t)
 	b.open(h.url + "/console/sign-in")
+	write := func(name string, height int64, width int64) {
+		b.do(chromedp.EmulateViewport(width, height))
+		png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	shoot := func(kind string) {
 		for _, width := range []int64{1280, 390} {
 			for _, dark := range []bool{false, true} {
 				b.dark(dark)
-				b.do(chromedp.EmulateViewport(width, 900))
-				b.do(chromedp.EmulateViewport(width, min(eval[int64](b, "document.documentElement.scrollHeight"), 4000)))
-				png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-				if err == nil {
-					name := fmt.Sprintf("%s-%d-%s.png", kind, width, map[bool]string{false: "light", true: "dark"}[dark])
-					err = os.WriteFile(filepath.Join(dir, name), png, 0o644)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
+				name := fmt.Sprintf("console-%s-%d-%s", kind, width, map[bool]string{false: "light", true: "dark"}[dark])
+				write(name, 1000, width)
+				write("whole-"+name, min(eval[int64](b, "document.documentElement.scrollHeight"), 4000), width)
 			}
 		}
 	}

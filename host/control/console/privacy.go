@@ -145,7 +145,7 @@ func (v *visit) answer(page *privacyView, failed error) answer {
 		a.Tone, a.Head, a.Text = "good", "No violation, and no refusal", fmt.Sprintf("In none of %s somebody refused personalization, or had not allowed it.", plural(t.Exchanges, "exchange"))
 	default:
 		a.Tone, a.Head = "good", "Yes: no exchange broke the promise"
-		a.Text = fmt.Sprintf("In %s personalization was not allowed, and in all of them no policy was given anything that needs it.", plural(t.Refused, "exchange"))
+		a.Text = fmt.Sprintf("In %s personalization was not allowed. In all of them, says the record, no policy was given anything that was not allowed. How to check that stands below.", plural(t.Refused, "exchange"))
 	}
 	alarm := false
 	for _, c := range page.Canaries {
