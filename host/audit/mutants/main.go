@@ -205,7 +205,7 @@ func (b *bench) try(ctx context.Context, m *mutant) (row, error) {
 
 // build runs the go command with files laid over the source.
 func build(ctx context.Context, overlay, verb string, args ...string) error {
-	all := []string{verb}
+	all := []string{verb, "-ldflags", "-s -w"} // which links sooner
 	if overlay != "" {
 		all = append(all, "-overlay", overlay)
 	}
