@@ -458,3 +458,14 @@ func FuzzForwardedField(f *testing.F) {
 		}
 	})
 }
+
+// Every cookie of ours stays between the visitor and the edge, under both names.
+func TestOwnCookiesAreAllOwn(t *testing.T) {
+	for _, n := range []cookieNames{hostNames, plainNames} {
+		for _, name := range []string{n.choice, n.preferences, n.subject, n.why, n.inferred, n.hidden} {
+			if !isOwn([]byte(name)) {
+				t.Errorf("%s goes on to the origin", name)
+			}
+		}
+	}
+}
