@@ -463,3 +463,14 @@ func TestVerifiedAsJSON(t *testing.T) {
 		t.Errorf("%s %v", b, err)
 	}
 }
+
+// A whole statement behind those that a bundle's name speaks of.
+func TestStatementPutIn(t *testing.T) {
+	p := newPlain(t)
+	p.fill(3, 1)
+	name := tilePath(entriesLevel, 0, 3)
+	p.write(name, appendEntry(p.contents()[name], p.entries[0]))
+	if v := p.verify(VerifyOptions{}); !strings.Contains(said(v.Damage), name+", segment 3: the bundle has 4 statements, expected 3") {
+		t.Errorf("%s", said(v.Damage))
+	}
+}
