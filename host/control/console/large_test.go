@@ -29,7 +29,7 @@ func TestLargeLedger(t *testing.T) {
 		return time.Since(began)
 	}
 	first := took("/console/privacy?period=7d")
-	if first > patience+2*time.Second {
+	if first > patience+4*time.Second {
 		t.Errorf("the first page took %v", first)
 	}
 	wait := time.Now()
@@ -37,7 +37,7 @@ func TestLargeLedger(t *testing.T) {
 	again, newest := took("/console/privacy?period=7d"), took("/console/privacy/records")
 	rare := took("/console/privacy/records?violation=on")
 	t.Logf("%d records: first page %v, counted within %v, again %v; newest records %v; looking for what is not there %v", records, first, time.Since(wait), again, newest, rare)
-	if again > time.Second || newest > 2*time.Second || rare > 2*lookFor+2*time.Second {
+	if again > 2*time.Second || newest > 4*time.Second || rare > 2*lookFor+4*time.Second {
 		t.Errorf("too slow: again %v, newest %v, rare %v", again, newest, rare)
 	}
 	b.get("/console/privacy?period=7d").want(t, 200, "300,000</strong> exchanges")

@@ -169,6 +169,14 @@ func recorded(t *testing.T, d *diary, more func(*Config)) *house {
 	})
 }
 
+// counted returns a page of figures once they are counted, however long that takes.
+func (b browser) counted(path string) reply {
+	b.Helper()
+	b.get(path)
+	b.console.counting.await(b.T)
+	return b.get(path)
+}
+
 // showing is the end of what startBusy plays.
 var showing = noon.Add(3 * time.Hour)
 
@@ -182,14 +190,14 @@ func TestPrivacy(t *testing.T) {
 	if sum.Total.Refused == 0 || sum.Total.Exchanges < 200 {
 		t.Fatalf("the test shows little: %+v", sum.Total)
 	}
-	b.get("/console/privacy").want(t, 200, "<strong>0</strong> violations", "Yes: no exchange broke the promise", plural(sum.Total.Refused, "exchange"), "Nobody has verified",
+	b.counted("/console/privacy").want(t, 200, "<strong>0</strong> violations", "Yes: no exchange broke the promise", plural(sum.Total.Refused, "exchange"), "Nobody has verified",
 		"Global Privacy Control", "byte for byte", "719", "What this does not cover")
-	month := b.get("/console/privacy?period=30d").want(t, 200, "the last 30 days", "<strong>0</strong> violations")
+	month := b.counted("/console/privacy?period=30d").want(t, 200, "the last 30 days", "<strong>0</strong> violations")
 	all, err := ledger.Summarize(d.dir, ledger.Period{From: showing.Add(-29 * 24 * time.Hour).Truncate(24 * time.Hour)})
 	h.must(err)
 	month.want(t, 200, num(all.Total.Exchanges)+"</strong> exchanges")
-	b.get("/console/privacy?from=2026-04-22&to=2026-04-22").want(t, 200, "22 April 2026")
-	b.get("/console/privacy?from=2025-01-01&to=2025-01-02").want(t, 200, "Nothing happened")
+	b.counted("/console/privacy?from=2026-04-22&to=2026-04-22").want(t, 200, "22 April 2026")
+	b.counted("/console/privacy?from=2025-01-01&to=2025-01-02").want(t, 200, "Nothing happened")
 	for _, bad := range []string{"period=x", "from=x", "from=2026-02-30", "from=2026-05-02&to=2026-05-01", "to=2026-05-01", "purpose=x", "from=0001-01-01"} {
 		b.get("/console/privacy?"+bad).want(t, 400)
 	}
@@ -199,13 +207,13 @@ func TestPrivacy(t *testing.T) {
 	d.broken("stores")
 	d.sealed()
 	h.later(time.Minute)
-	red := b.get("/console/privacy").want(t, 200, "<strong>1</strong> violation<", "No: 1 exchange broke the promise", `class="answer bad"`)
+	red := b.counted("/console/privacy").want(t, 200, "<strong>1</strong> violation<", "No: 1 exchange broke the promise", `class="answer bad"`)
 	number := d.Status().Records - 1
 	red.want(t, 200, fmt.Sprintf(`href="/console/privacy/records/%d"`, number), "geo.city")
 	// The other site has none.
-	h.in(h.books).get("/console/privacy").want(t, 200, "<strong>0</strong> violations")
-	b.get("/console/privacy?tenant=books").want(t, 200, "<strong>0</strong> violations")
-	b.get("/console/privacy?tenant=stores").want(t, 200, "<strong>1</strong> violation<")
+	h.in(h.books).counted("/console/privacy").want(t, 200, "<strong>0</strong> violations")
+	b.counted("/console/privacy?tenant=books").want(t, 200, "<strong>0</strong> violations")
+	b.counted("/console/privacy?tenant=stores").want(t, 200, "<strong>1</strong> violation<")
 }
 
 // Filters and pages of the list: every record once, the newest first.
@@ -385,8 +393,8 @@ func TestVerify(t *testing.T) {
 	if r := b.do("POST", "/console/privacy/verify", "x=y").want(t, 303); r.header.Get("Location") != "/console/privacy#verified" {
 		t.Error(r.header)
 	}
-	b.get("/console/privacy").want(t, 200, "None was changed, left out or put in", "for auditor-1", "<strong>0</strong> violations")
-	h.in(h.stores).get("/console/privacy").want(t, 200, "None was changed, left out or put in")
+	b.counted("/console/privacy").want(t, 200, "None was changed, left out or put in", "for auditor-1", "<strong>0</strong> violations")
+	h.in(h.stores).counted("/console/privacy").want(t, 200, "None was changed, left out or put in")
 	files, err := filepath.Glob(filepath.Join(d.dir, "segments", "*"))
 	h.must(err)
 	data, err := os.ReadFile(files[0])
@@ -394,7 +402,7 @@ func TestVerify(t *testing.T) {
 	data[len(data)/2] ^= 1
 	h.must(os.WriteFile(files[0], data, 0o600))
 	b.do("POST", "/console/privacy/verify", "x=y").want(t, 303)
-	b.get("/console/privacy").want(t, 200, "It cannot be relied on: the record is damaged", `class="answer bad"`, "segments/")
+	b.counted("/console/privacy").want(t, 200, "It cannot be relied on: the record is damaged", `class="answer bad"`, "segments/")
 	if log := h.logged(); !strings.Contains(log, `msg="verify the ledger" by=auditor-1 role=auditor`) {
 		t.Error(log)
 	}
@@ -404,20 +412,20 @@ func TestVerify(t *testing.T) {
 func TestNoLedger(t *testing.T) {
 	h := start(t, nil)
 	b := h.in(h.auditor)
-	b.get("/console/privacy").want(t, 200, "It cannot be said", "keeps no record")
+	b.counted("/console/privacy").want(t, 200, "It cannot be said", "keeps no record")
 	for _, path := range []string{"/records", "/records/0", "/records/0/proof", "/report?format=json", "/key", "/checkpoint"} {
 		b.get("/console/privacy"+path).want(t, 404, "keeps no record")
 	}
 	d := newDiary(t, noon)
 	h = recorded(t, d, nil)
 	b = h.in(h.auditor)
-	b.get("/console/privacy").want(t, 200, "Nothing happened")
+	b.counted("/console/privacy").want(t, 200, "Nothing happened")
 	b.get("/console/privacy/records").want(t, 200)
 	d.exchange("stores", 3)
 	d.sealed()
 	h.must(os.WriteFile(filepath.Join(d.dir, "checkpoint"), []byte("x"), 0o600))
 	h.later(20 * time.Minute)
-	r := b.get("/console/privacy?period=7d").want(t, 200, "It cannot be said", `class="answer bad"`)
+	r := b.counted("/console/privacy?period=7d").want(t, 200, "It cannot be said", `class="answer bad"`)
 	if strings.Contains(r.body, "<strong>0</strong>") {
 		t.Error("a zero is shown of what cannot be read")
 	}
