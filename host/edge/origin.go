@@ -112,7 +112,9 @@ func (x *exchange) askOrigin() fault {
 	x.fromOrigin(at)
 	if err == nil {
 		c := connOf(x.in)
-		c.heading, c.framed = false, x.in.Header.ContentLength() == -1 // chunked
+		if x.in.BodyStream() != nil { // else the connection serves somebody else already
+			c.heading, c.framed = false, x.in.Header.ContentLength() == -1 // chunked
+		}
 		if x.in.StatusCode() == fasthttp.StatusSwitchingProtocols {
 			c.unusable = true // nobody asked for it, and who knows what it speaks now
 			return originBad
