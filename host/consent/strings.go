@@ -18,8 +18,6 @@ type verdicts struct {
 	gpc bool // a GPP string says that the browser sent the signal, or may have
 }
 
-func (v *verdicts) of(p abi.Purpose) verdict { return v.on[p] }
-
 func (v *verdicts) say(p abi.Purpose, r Rule, from Signal) {
 	if one := &v.on[p]; one.rule == 0 || r < one.rule {
 		*one = verdict{r, from}

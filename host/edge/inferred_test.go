@@ -308,9 +308,8 @@ func TestProfileCookies(t *testing.T) {
 	number, _ := rec.Catalogue().Number("lamp-white")
 	in.View(number, nil, profile.Memory{}.At(time.Now()))
 	now := uint32(time.Now().Unix()) + 2
-	good := in.encode(rec.Catalogue().Epoch(), now, ownerTag{})
+	good := append([]byte(nil), in.encode(rec.Catalogue().Epoch(), now, ownerTag{})...) // a copy: encode writes in one place
 	other := append([]byte(nil), in.encode(rec.Catalogue().Epoch()+1, now, ownerTag{})...)
-	good = append([]byte(nil), in.encode(rec.Catalogue().Epoch(), now, ownerTag{})...)
 	newer := append([]byte{inferredCookie + 1}, good[1:]...)
 	newerInside := append([]byte(nil), good...)
 	newerInside[inferredCookieHead] = 200

@@ -44,7 +44,7 @@ func New(build map[string]string, families ...watch.Family) (*Exposition, error)
 // asks for, and returns its media type. What can be told is told: the error is of a
 // figure that cannot, or of w.
 func (x *Exposition) Write(w io.Writer, accept string) (contentType string, err error) {
-	format := expfmt.Negotiate(http.Header{"Accept": {accept}})
+	format := expfmt.NegotiateAccept(http.Header{"Accept": {accept}}, expfmt.DefaultAcceptedFormats()...)
 	families, gathered := x.registry.Gather()
 	enc := expfmt.NewEncoder(w, format)
 	for _, f := range families {
