@@ -2,12 +2,10 @@ package probe
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -276,109 +273,6 @@ func TestNoPower(t *testing.T) {
 	}
 }
 
-// Sites that vary by themselves: what identical visitors get is learned, hidden where
-// that is sound and tested where it is not. An honest one passes, a leak is found
-// beside the noise.
-func TestSitesThatVary(t *testing.T) {
-	random := rand.New(rand.NewPCG(5, 6)) // pairs ask one after the other
-	nonce := func(w http.ResponseWriter) {
-		n := fmt.Sprintf("%016x", random.Uint64())
-		w.Header().Set("Content-Security-Policy", "script-src 'nonce-"+n+"'")
-		fmt.Fprintf(w, "<script nonce=%s></script>", n)
-	}
-	adverts := func(w http.ResponseWriter) {
-		for range random.IntN(6) {
-			fmt.Fprintf(w, "<i>%d</i>", random.IntN(4))
-		}
-	}
-	clock := func(w http.ResponseWriter) { fmt.Fprintf(w, "<time>%d</time>", time.Now().UnixNano()) }
-	place := func(w http.ResponseWriter, r *http.Request, _ string) {
-		fmt.Fprintf(w, "<b>near <u>%s</u></b><em>ten</em><em>stores</em>", strings.ReplaceAll(r.Header.Get("X-Forwarded-For"), ".", "x"))
-	}
-	for name, vary := range map[string]func(http.ResponseWriter){"nonce": nonce, "clock": clock, "adverts": adverts} {
-		t.Run(name, func(t *testing.T) {
-			change := func(c *Config) { c.Dimensions, c.Pairs = []string{Place}, 40 }
-			r := probing(t, planted{vary: vary}, change)
-			if d := find(t, r, Place); r.Verdict != Equal || !d.Power || d.Refuse[0].Test == nil || len(r.Noise) == 0 {
-				t.Errorf("honest: %s", text(r))
-			}
-			r = probing(t, planted{vary: vary, leak: place}, change)
-			if r.Verdict != Differs {
-				t.Errorf("leaky: %s", text(r))
-			}
-		})
-	}
-}
-
-// A test that makes too much of noise would find something on one in a hundred honest
-// sites or more.
-func TestFalseAlarms(t *testing.T) {
-	found := 0
-	random := rand.New(rand.NewPCG(3, 4))
-	for range 2000 {
-		differ, same := make([]int, 10), make([]int, 5)
-		for i := range differ {
-			differ[i] = random.IntN(6)
-		}
-		for i := range same {
-			same[i] = random.IntN(6)
-		}
-		if permute(differ, same, random).P <= 0.01 {
-			found++
-		}
-	}
-	if found > 40 { // 20 are expected, 40 are more than four standard deviations away
-		t.Errorf("%d of 2000 tests at the level 0.01 found a difference where there was none", found)
-	}
-}
-
-func TestPermute(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	for _, c := range []struct {
-		differ, same []int
-		p            float64
-		method       string
-	}{
-		{[]int{1, 1, 1}, []int{0, 0, 0}, 1.0 / 20, exactly},
-		{[]int{0, 0, 0}, []int{1, 1, 1}, 1, exactly},
-		{[]int{2, 0}, []int{1, 0}, 3.0 / 6, exactly}, // by hand: ranks 4, 1.5, 3, 1.5; three of the six sums of two are at least 5.5
-		{[]int{5}, nil, 1, "none: there are not pairs of both kinds"},
-	} {
-		if got := permute(c.differ, c.same, random); got.P != c.p || got.Method != c.method {
-			t.Errorf("%v %v: %+v, want p %v", c.differ, c.same, got, c.p)
-		}
-	}
-	differ, same := make([]int, 30), make([]int, 15)
-	for i := range differ {
-		differ[i] = 1
-	}
-	if got := permute(differ, same, random); got.Method != sampling || got.P != 1.0/(draws+1) {
-		t.Errorf("%+v", got)
-	}
-}
-
-// A page that changes once for everybody is no leak.
-func TestDrift(t *testing.T) {
-	var n atomic.Int64
-	version := func(w http.ResponseWriter) { fmt.Fprintf(w, "version %d", n.Add(1)/180) }
-	r := probing(t, planted{vary: version}, func(c *Config) { c.Dimensions, c.Ways, c.Pairs = []string{Place}, []string{ByGPC}, 40 })
-	if r.Verdict != Equal {
-		t.Error(text(r))
-	}
-	if n.Load() < 200 {
-		t.Errorf("only %d answers: the page did not change in the middle", n.Load())
-	}
-	for series, want := range map[string]bool{"aaaabbbb": true, "aaaa": false, "aaaabaaaabbbb": false, "abababab": false, "aaabbbbb": false, "aaaabbbbcccc": false} {
-		var list [][32]byte
-		for _, c := range []byte(series) {
-			list = append(list, [32]byte{c})
-		}
-		if drifts(list) != want {
-			t.Errorf("%s: %v", series, !want)
-		}
-	}
-}
-
 // The same seed draws the same experiment.
 func TestSeed(t *testing.T) {
 	said := func(seed uint64) (list []string) {
@@ -491,115 +385,6 @@ func TestInterrupted(t *testing.T) {
 	}})
 	if err != nil || !r.Interrupted || r.Verdict != Undecided || find(t, r, Place).Agree.Pairs == 0 {
 		t.Errorf("%v %+v", err, r)
-	}
-}
-
-// Hostile sites: every answer is bounded in bytes and in time, and none breaks the probe.
-func TestHostileSites(t *testing.T) {
-	var bomb bytes.Buffer
-	z := gzip.NewWriter(&bomb)
-	chunk := make([]byte, 1<<20)
-	for range 64 {
-		z.Write(chunk)
-	}
-	z.Close()
-	for name, h := range map[string]http.HandlerFunc{
-		"endless body": func(w http.ResponseWriter, r *http.Request) {
-			for r.Context().Err() == nil {
-				if _, err := w.Write(chunk); err != nil {
-					return
-				}
-			}
-		},
-		"gzip bomb": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Encoding", "gzip")
-			w.Write(bomb.Bytes())
-		},
-		"varying gzip bombs": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Encoding", "gzip")
-			w.Write(bomb.Bytes())
-			fmt.Fprint(w, rand.Uint64())
-		},
-		"huge header":   func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) },
-		"many headers":  func(w http.ResponseWriter, _ *http.Request) { many(w.Header()) },
-		"redirect loop": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) },
-		"away": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
-		},
-		"slow": func(w http.ResponseWriter, r *http.Request) {
-			for r.Context().Err() == nil {
-				io.WriteString(w, "x")
-				w.(http.Flusher).Flush()
-				time.Sleep(20 * time.Millisecond)
-			}
-		},
-		"deep page": func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, strings.Repeat("<a href='", 1<<16)+strings.Repeat("<b c=d ", 1<<16))
-		},
-		"terminal": func(w http.ResponseWriter, r *http.Request) {
-			from := r.Header.Get("X-Forwarded-For")
-			w.Header().Add("Set-Cookie", "\x1b[2J"+from+"=\x1b[2J; path=/\x07")
-			fmt.Fprintf(w, "\x1b]0;owned\x07\x1b[2J%s", from)
-		},
-		"hangs up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := httptest.NewServer(h)
-			defer s.Close()
-			began := time.Now()
-			r, err := Run(t.Context(), Config{URL: s.URL, Pairs: 2, PlaceHeader: "X-Forwarded-For", Dimensions: []string{Place}, Timeout: 200 * time.Millisecond, MaxBody: 1 << 20, Settle: -1})
-			if took := time.Since(began); took > 20*time.Second {
-				t.Errorf("it took %v", took)
-			}
-			if err != nil {
-				if len(err.Error()) > 1000 {
-					t.Errorf("an error of %d bytes", len(err.Error()))
-				}
-				return
-			}
-			if out := text(r); strings.ContainsAny(out, "\x1b\x07") || len(out) > 64<<10 {
-				t.Errorf("a report of %d bytes: %.200q", len(out), out)
-			}
-		})
-	}
-}
-
-func many(h http.Header) {
-	for i := range 12_000 {
-		h.Add("Set-Cookie", fmt.Sprintf("%x=%d", i, rand.IntN(10)))
-	}
-}
-
-func TestWrongUse(t *testing.T) {
-	for _, c := range []Config{
-		{URL: "shop.example"}, {URL: "ftp://shop.example"}, {URL: "http://a:b@shop.example"}, {URL: "http://x", Pairs: -1}, {URL: "http://x", Paths: []string{"x"}},
-		{URL: "http://x", Ways: []string{"please"}}, {URL: "http://x", Dimensions: []string{"shoe-size"}}, {URL: "http://x", Rate: -1},
-	} {
-		if _, err := Run(t.Context(), c); err == nil {
-			t.Errorf("%+v was taken", c)
-		} else if _, ok := err.(*UsageError); !ok {
-			t.Errorf("%+v: %v", c, err)
-		}
-	}
-}
-
-func TestReadFile(t *testing.T) {
-	if f, err := ReadFile(strings.NewReader(`{"refuse": {"cookies": {"optout": "1"}}, "dimensions": {"shoe-size": {"a": {"headers": {"X-Shoe": "38"}}, "b": {"headers": {"X-Shoe": "46"}}}}}`)); err != nil || f.Dimensions["shoe-size"].B.Headers["X-Shoe"] != "46" {
-		t.Error(f, err)
-	}
-	for text, want := range map[string]string{
-		"":                            "EOF",
-		"{\n\"refuses\": {}}":         "refuses",
-		"{} {}":                       "more after",
-		`{"dimensions": {"A B": {}}}`: "no name",
-		`{"refuse": {"requests": [{"path": "http://elsewhere/"}]}}`: "path",
-		`{"refuse": {"headers": {"Cookie": "a=b"}}}`:                "cookies stand under",
-		`{"refuse": {"headers": {"X": "a\r\nb"}}}`:                  "cannot be sent",
-		`{"refuse": {"cookies": {"x": "a;b"}}}`:                     "cannot be sent",
-	} {
-		if _, err := ReadFile(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", text, err)
-		}
 	}
 }
 
