@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"bespoke/host/ledger"
 	"bespoke/modules/abi"
 	"bespoke/modules/engine"
 )
@@ -106,7 +107,7 @@ func (d *done) ended(err error, edits int) {
 
 // Outcomes of a policy in an exchange.
 const (
-	outcomeRan       = "ran"
+	outcomeRan       = ledger.Ran
 	outcomeIdle      = "idle"    // it had nothing to do in the phases that there were
 	outcomeMissing   = "missing" // no version of it can run
 	outcomeSuspended = "suspended"

@@ -75,12 +75,15 @@ type PurposeDecision struct {
 	Rule, Signal string
 }
 
+// Ran is the outcome of a policy that ran and did not fail.
+const Ran = "ran"
+
 // A Policy is what one policy of the route did in both phases.
 type Policy struct {
 	Name    string // as the configuration writes it
 	Digest  [16]byte
 	Version int    // of an uploaded policy; 0 otherwise
-	Outcome string // ran, failed and why ("failed fuel"), suspended, missing, idle (nothing to do in this exchange)
+	Outcome string // Ran, failed and why ("failed fuel"), suspended, missing, idle (nothing to do in this exchange)
 	Reused  bool   // the plan came from memory, from a run with equal inputs
 	Edits   int
 
@@ -105,13 +108,15 @@ func (x *Exchange) AppendJSON(b []byte) []byte {
 	if x.Decision != nil {
 		b = x.Decision.appendJSON(append(b, `,"decision":{`...))
 	}
+	before := &noDigest
 	for i := range x.Policies {
 		if i == 0 {
 			b = append(b, `,"policies":[`...)
 		} else {
 			b = append(b, ',')
 		}
-		b = x.Policies[i].appendJSON(b)
+		b = x.Policies[i].appendJSON(b, before)
+		before = &x.Policies[i].Digest
 	}
 	if len(x.Policies) > 0 {
 		b = append(b, ']')
@@ -163,12 +168,25 @@ func (d *Decision) appendJSON(b []byte) []byte {
 	return append(b[:mark], b[mark+1:]...) // the first comma
 }
 
-func (p *Policy) appendJSON(b []byte) []byte {
+// noDigest is what the digest of the first policy of a record is compared with.
+var noDigest [16]byte
+
+// appendJSON leaves out what most policies share: the digest, if it is that of the
+// policy before, and the outcome "ran".
+func (p *Policy) appendJSON(b []byte, before *[16]byte) []byte {
 	b = append(b, `{"policy":`...)
 	b = appendQuoted(b, p.Name)
-	b = appendHex(b, `,"digest":"`, p.Digest[:])
+	switch p.Digest {
+	case *before:
+	case noDigest:
+		b = append(b, `,"digest":""`...)
+	default:
+		b = appendHex(b, `,"digest":"`, p.Digest[:])
+	}
 	b = appendInt(b, `,"version":`, p.Version)
-	b = appendString(b, `,"outcome":`, p.Outcome)
+	if p.Outcome != Ran {
+		b = appendString(b, `,"outcome":`, p.Outcome)
+	}
 	if p.Reused {
 		b = append(b, `,"reused":true`...)
 	}

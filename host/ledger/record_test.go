@@ -19,14 +19,16 @@ func TestExchangeJSON(t *testing.T) {
 		}},
 		Policies: []Policy{
 			{Name: "nearby", Digest: [16]byte{1}, Outcome: "ran", Edits: 2, Given: []string{"geo.lat", "config.*"}, Withheld: []string{"profile.recent"}},
+			{Name: "greet", Digest: [16]byte{1}, Outcome: Ran},
 			{Name: "mine\n\"\xff", Outcome: "failed fuel", Undeclared: []string{"inferred"}},
+			{Name: "other", Outcome: "missing"},
 		},
 		Edits: 2, Applied: 3, Pseudonym: [8]byte{0xab}, Sealed: true,
 	}
 	const want = `{"kind":"exchange","time":"2026-03-01T11:30:05.007Z","tenant":"stores","route":"/**","served":"origin","status":200,` +
 		`"decision":{"facts":"optin choice","granted":["localize","personalize"],"by":{"localize":"choice/choice","locate":"withdrawal/choice","personalize":"choice/choice"}},` +
-		`"policies":[{"policy":"nearby","digest":"01000000000000000000000000000000","outcome":"ran","edits":2,"given":["geo.lat","config.*"],"withheld":["profile.recent"]},` +
-		`{"policy":"mine\u000a\"` + "\ufffd" + `","outcome":"failed fuel","undeclared":["inferred"]}],` +
+		`"policies":[{"policy":"nearby","digest":"01000000000000000000000000000000","edits":2,"given":["geo.lat","config.*"],"withheld":["profile.recent"]},{"policy":"greet"},` +
+		`{"policy":"mine\u000a\"` + "\ufffd" + `","digest":"","outcome":"failed fuel","undeclared":["inferred"]},{"policy":"other","outcome":"missing"}],` +
 		`"edits":2,"applied":3,"pseudonym":"ab00000000000000","sealed":true}`
 	got := string(x.AppendJSON(nil))
 	if got != want {

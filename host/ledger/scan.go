@@ -211,7 +211,11 @@ func (s *scanner) parsePolicies(x *Exchange) bool {
 		if n == len(s.policies) {
 			s.policies = append(s.policies, Policy{})
 		}
-		if !s.parsePolicy(&s.policies[n]) {
+		before := &noDigest
+		if n > 0 {
+			before = &s.policies[n-1].Digest
+		}
+		if !s.parsePolicy(&s.policies[n], before) {
 			return false
 		}
 		if s.lit("]") {
@@ -224,11 +228,29 @@ func (s *scanner) parsePolicies(x *Exchange) bool {
 	}
 }
 
-func (s *scanner) parsePolicy(p *Policy) bool {
-	*p = Policy{Given: p.Given[:0], Withheld: p.Withheld[:0], Absent: p.Absent[:0], Undeclared: p.Undeclared[:0]}
-	if !s.must(`{"policy":`) || !s.text(&p.Name) || !s.optHex(`,"digest":"`, p.Digest[:]) ||
-		!s.optInt(`,"version":`, &p.Version) || !s.optString(`,"outcome":`, &p.Outcome) {
+func (s *scanner) parsePolicy(p *Policy, before *[16]byte) bool {
+	*p = Policy{Outcome: Ran, Given: p.Given[:0], Withheld: p.Withheld[:0], Absent: p.Absent[:0], Undeclared: p.Undeclared[:0]}
+	if !s.must(`{"policy":`) || !s.text(&p.Name) {
 		return false
+	}
+	if s.lit(`,"digest":""`) {
+		if *before == noDigest {
+			return s.fail("no digest, as there was none before")
+		}
+	} else if mark := s.i; !s.optHex(`,"digest":"`, p.Digest[:]) {
+		return false
+	} else if s.i == mark {
+		p.Digest = *before
+	} else if p.Digest == *before {
+		return s.fail("a digest other than that of the policy before, which is left out")
+	}
+	if !s.optInt(`,"version":`, &p.Version) {
+		return false
+	}
+	if mark := s.i; !s.optString(`,"outcome":`, &p.Outcome) {
+		return false
+	} else if s.i > mark && p.Outcome == Ran {
+		return s.fail("another outcome than ran, which is left out")
 	}
 	p.Reused = s.lit(`,"reused":true`)
 	return s.optInt(`,"edits":`, &p.Edits) &&

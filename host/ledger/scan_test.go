@@ -79,6 +79,7 @@ func TestScanIsTheInverseOfAppend(t *testing.T) {
 
 func TestScanRefuses(t *testing.T) {
 	const head = `{"kind":"exchange","time":"2026-11-22T05:10:11.007Z"`
+	const digest = `,"digest":"01000000000000000000000000000000"`
 	const event = `{"kind":"choice","time":"2026-11-22T05:10:11.007Z"`
 	for _, c := range []struct{ line, want string }{
 		{``, `expected {"kind":`},
@@ -102,6 +103,9 @@ func TestScanRefuses(t *testing.T) {
 		{head + `,"decision":{"granted":[],"by":{"locate":"ab"}}}`, `rule/signal`},
 		{head + `,"policies":[]}`, `{"policy":`},
 		{head + `,"policies":[{"policy":"a","given":[]}]}`, `a text`},
+		{head + `,"policies":[{"policy":"a","outcome":"ran"}]}`, `left out`},
+		{head + `,"policies":[{"policy":"a","digest":""}]}`, `none before`},
+		{head + `,"policies":[{"policy":"a"` + digest + `},{"policy":"b"` + digest + `}]}`, `left out`},
 		{`{"kind":"exchange","time":"2026-02-30T05:10:11.007Z"}`, `a date`},
 		{`{"kind":"exchange","time":"2026-02-20T24:10:11.007Z"}`, `time of day`},
 		{`{"kind":"exchange","time":"2026-02-20T05:10:11.0070"}`, `time of day`},
