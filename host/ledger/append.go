@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,10 @@ const (
 	spareCount = 16      // chunks that are kept for the next window
 	maxLine    = 1 << 20 // of an event; longer ones lose their data
 	maxEvents  = 1 << 20 // events that may wait
+
+	// maxWindow is about how many bytes of records a segment may have. After a disk was full for long
+	// more may wait; readers hold a segment in memory, and take at most maxSegment.
+	maxWindow = 64 << 20
 )
 
 // A chunk is a piece of the queue: whole records, each with its line's end. The first byte is spare, see
@@ -56,6 +61,13 @@ func (l *Ledger) Reserve() bool {
 
 // Unreserve gives a reservation back.
 func (l *Ledger) Unreserve() { l.waiting.Add(-1) }
+
+// reserved is how many reservations are not used and not given back.
+func (l *Ledger) reserved() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting.Load()%stopped - l.queue.n
+}
 
 // Exchange records an exchange, and uses x no more when it returns. Without a reservation the record
 // is made if there is room, even while personalization is stopped; otherwise the exchange is counted, and
@@ -149,19 +161,26 @@ func (q *queue) next(size int) *chunk {
 	return &chunk{buf: make([]byte, 1, max(size, chunkSize))}
 }
 
-// take takes the full chunks, and with all also the one that is being filled.
-func (l *Ledger) take(all bool, into []*chunk) []*chunk {
+// take takes the full chunks, and with all also the one that is being filled, until they
+// have room bytes or a little more. more says that some were left for that.
+func (l *Ledger) take(all bool, room int, into []*chunk) (_ []*chunk, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q := &l.queue
-	into = append(into, q.full...)
-	clear(q.full)
-	q.full = q.full[:0]
+	n := 0
+	for ; n < len(q.full) && room > 0; n++ {
+		room -= len(q.full[n].buf)
+	}
+	into = append(into, q.full[:n]...)
+	q.full = slices.Delete(q.full, 0, n)
+	if len(q.full) > 0 || room <= 0 {
+		return into, len(q.full) > 0 || q.cur != nil && q.cur.n > 0
+	}
 	if all && q.cur != nil && q.cur.n > 0 {
 		into = append(into, q.cur)
 		q.cur = nil
 	}
-	return into
+	return into, false
 }
 
 // give returns chunks that are not needed any more.

@@ -18,6 +18,7 @@ type builder struct {
 	root    rootHasher
 	records int64
 	events  int64
+	size    int // bytes of records
 	began   time.Time
 	chunks  []*chunk // reused by the sealer
 }
@@ -60,6 +61,7 @@ func (b *builder) add(c *chunk) error {
 	}
 	b.records += c.n
 	b.events += c.events
+	b.size += len(c.buf)
 	_, err := b.enc.Write(c.buf[1:])
 	return err
 }
@@ -122,7 +124,7 @@ func (l *Ledger) sign(tree tlog.Tree) ([]byte, error) {
 
 // reset makes the builder ready for the next window, with memory for its frame.
 func (b *builder) reset(frame []byte) {
-	b.frame, b.records, b.events = frame[:0], 0, 0
+	b.frame, b.records, b.events, b.size = frame[:0], 0, 0, 0
 	b.root.reset()
 	b.enc.Reset(b)
 }

@@ -266,7 +266,8 @@ func (l *Ledger) Flush() error {
 var errClosed = errors.New("ledger: closed")
 
 // Close seals the rest and ends recording in order. The error says what could
-// not be sealed, which is lost then. Exchanges must have ended before.
+// not be sealed, which is lost then. Exchanges should have ended before: those that
+// have a reservation still are lost, and so recording does not end in order.
 func (l *Ledger) Close() error {
 	l.mu.Lock()
 	if l.closed {
@@ -274,11 +275,17 @@ func (l *Ledger) Close() error {
 		return errClosed
 	}
 	l.mu.Unlock()
-	l.Event(Event{Kind: KindClose, Time: l.Now()})
+	l.waiting.Add(stopped) // a second time, if it was stopped before: for ever
+	// Who has a reservation personalizes, and is too late to be recorded. The end is not in order
+	// then, and must not be told as if it were: the next opening tells of a crash.
+	if n := l.reserved(); n > 0 {
+		l.Log.Error("ledger: closed while exchanges had not ended, which are not recorded", "exchanges", n)
+	} else {
+		l.Event(Event{Kind: KindClose, Time: l.Now()})
+	}
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	l.waiting.Add(stopped) // a second time, if it was stopped before: for ever
 	l.end()
 	l.done.Wait()
 	err := l.seal()

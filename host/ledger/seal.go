@@ -83,20 +83,21 @@ func (l *Ledger) block(why string) {
 	l.status.Blocked = why
 }
 
-// absorb moves the queue into the builder: the full chunks, or everything.
-func (l *Ledger) absorb(all bool) error {
+// absorb moves the queue into the builder: the full chunks, or everything, as far as a
+// segment may be long. more says that it was too much.
+func (l *Ledger) absorb(all bool) (more bool, err error) {
 	b := &l.builder
-	b.chunks = l.take(all, b.chunks[:0])
+	b.chunks, more = l.take(all, maxWindow-b.size, b.chunks[:0])
 	for _, c := range b.chunks {
 		if err := b.add(c); err != nil {
 			// The encoder writes to memory and knows no error of its own.
 			l.Log.Error("ledger: compress", "error", err)
-			return err
+			return more, err
 		}
 	}
 	l.give(b.chunks)
 	clear(b.chunks)
-	return nil
+	return more, nil
 }
 
 // seal writes what failed before, and then all that waits. An error leaves
@@ -107,19 +108,24 @@ func (l *Ledger) seal() error {
 			return err
 		}
 	}
-	if err := l.absorb(true); err != nil {
-		return l.failed(err)
+	for {
+		more, err := l.absorb(true)
+		if err != nil {
+			return l.failed(err)
+		}
+		if l.builder.records == 0 {
+			return nil // a window without records writes nothing
+		}
+		s, err := l.build()
+		if err != nil {
+			return l.failed(err)
+		}
+		l.pending = s
+		l.builder.reset(nil)
+		if err := l.commit(); err != nil || !more {
+			return err
+		}
 	}
-	if l.builder.records == 0 {
-		return nil // a window without records writes nothing
-	}
-	s, err := l.build()
-	if err != nil {
-		return l.failed(err)
-	}
-	l.pending = s
-	l.builder.reset(nil)
-	return l.commit()
 }
 
 // commit writes the pending segment, and says how that went.
