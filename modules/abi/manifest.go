@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -101,7 +102,13 @@ func (m *Manifest) Runs(p Phase) bool {
 	return false
 }
 
-const maxManifest = 64 << 10
+const (
+	maxManifest = 64 << 10
+
+	// maxReads bounds the keys of one policy, in bytes: each record of an exchange names those that it
+	// read, and every record has to be written, kept and read again.
+	maxReads = 4 << 10
+)
 
 var manifestName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
 
@@ -150,10 +157,18 @@ func (m *Manifest) check() error {
 	if !manifestName.MatchString(m.Name) {
 		return fmt.Errorf("manifest: name %q: want a lower-case letter, then up to 63 letters, digits or hyphens", m.Name)
 	}
+	size := 0
 	for k := range m.Reads {
 		if !declarable(k) {
 			return fmt.Errorf("manifest of %s: reads %q: no such key", m.Name, k)
 		}
+		if strings.ContainsFunc(k, unicode.IsControl) {
+			return fmt.Errorf("manifest of %s: reads %q: a control character in a key", m.Name, k)
+		}
+		size += len(k)
+	}
+	if size > maxReads {
+		return fmt.Errorf("manifest of %s: the keys of reads have %d bytes, at most %d are allowed; a prefix that ends in * stands for many keys", m.Name, size, maxReads)
 	}
 	for _, r := range m.Rights {
 		if r != RightHTML {
