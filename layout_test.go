@@ -27,6 +27,7 @@ var only = map[string][]string{
 	"github.com/spf13/cobra":               {"bespoke/host/cmd/bespoke"},
 	"github.com/nats-io":                   {"bespoke/host/state"},
 	"github.com/prometheus":                {"bespoke/host/watch/prom"},
+	"github.com/chromedp":                  {"bespoke/host/control/browsertest"},
 	"google.golang.org/protobuf":           {},
 	"go.opentelemetry.io":                  {},
 	"bespoke/host/watch/prom":              {"bespoke/host/cmd/bespoke"},

@@ -1,24 +1,20 @@
 package control
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"bespoke/host/consent"
+	"bespoke/host/control/browsertest"
 	"bespoke/host/profile"
 	"bespoke/modules/abi"
 )
@@ -84,76 +80,6 @@ func (s *site) set(f func()) {
 	f()
 }
 
-func chromium(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("this test needs Chromium: on Debian or Ubuntu, sudo apt-get install chromium")
-	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// tab is a tab of the browser; what fails ends the test.
-type tab struct {
-	*testing.T
-	ctx context.Context
-}
-
-func (b tab) do(steps ...chromedp.Action[chromedp.Void]) {
-	b.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func (b tab) open(url string) { b.Helper(); b.do(chromedp.Navigate(url)) }
-
-func (b tab) press(selector string) {
-	b.Helper()
-	if _, err := chromedp.RunResponse(b.ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
-		b.Fatalf("%s: %v", selector, err)
-	}
-}
-
-func eval[T any](b tab, js string) T {
-	b.Helper()
-	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
-	if err != nil {
-		b.Fatal(err)
-	}
-	return v
-}
-
-func (b tab) header(name, value string) {
-	if _, err := chromedp.Call(b.ctx, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{name: value}}); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func (b tab) dark(on bool) {
-	value := "light"
-	if on {
-		value = "dark"
-	}
-	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}}}); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func (b tab) scripts(on bool) {
-	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on}); err != nil {
-		b.Fatal(err)
-	}
-}
-
 // axe finds no violation on any page, in any language, light or dark.
 func TestAccessible(t *testing.T) {
 	axe, err := os.ReadFile("browser/node_modules/axe-core/axe.min.js")
@@ -161,54 +87,54 @@ func TestAccessible(t *testing.T) {
 		t.Fatalf("%v: run npm ci in host/control/browser (make test does)", err)
 	}
 	s := newSite(t)
-	b := tab{t, chromium(t)}
+	b := browsertest.Start(t, 1280, 900)
 	check := func(what string) {
 		t.Helper()
-		eval[bool](b, string(axe)+";true")
-		found := eval[[]string](b, `axe.run().then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 160)).join(' | ')))`)
+		browsertest.Eval[bool](b, string(axe)+";true")
+		found := browsertest.Eval[[]string](b, `axe.run().then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 160)).join(' | ')))`)
 		for _, v := range found {
 			t.Errorf("%s: %s", what, v)
 		}
 	}
 	for _, lang := range languages {
-		b.header("Accept-Language", lang)
+		b.Header("Accept-Language", lang)
 		for _, dark := range []bool{false, true} {
-			b.dark(dark)
+			b.Dark(dark)
 			what := fmt.Sprintf("%s, dark %v", lang, dark)
 			s.set(func() { s.choice, s.prefs = nil, profile.Preferences{} })
-			b.open(s.URL + "/")
+			b.Open(s.URL + "/")
 			check(what + ", notice")
-			b.open(s.URL + PathPrivacy)
+			b.Open(s.URL + PathPrivacy)
 			check(what + ", nothing chosen")
-			b.open(s.URL + PathErase)
+			b.Open(s.URL + PathErase)
 			check(what + ", erase")
 			s.set(func() {
 				s.choice = &consent.Choice{Granted: consent.All, At: someday}
 				s.prefs, s.gpc = profile.Preferences{Name: "Jane", Muted: []string{"a"}}, true
 			})
-			b.open(s.URL + PathPrivacy + "?saved=choice")
+			b.Open(s.URL + PathPrivacy + "?saved=choice")
 			check(what + ", chosen")
 			s.set(func() { s.gpc = false })
 		}
 	}
 	// The test can fail: a page with a fault is found out.
-	b.open(s.URL + PathPrivacy)
-	eval[bool](b, `document.querySelector('label[for=name]').remove(), true`)
-	eval[bool](b, string(axe)+";true")
-	if n := eval[int](b, `axe.run().then(r => r.violations.length)`); n == 0 {
+	b.Open(s.URL + PathPrivacy)
+	browsertest.Eval[bool](b, `document.querySelector('label[for=name]').remove(), true`)
+	browsertest.Eval[bool](b, string(axe)+";true")
+	if n := browsertest.Eval[int](b, `axe.run().then(r => r.violations.length)`); n == 0 {
 		t.Error("a field without a label is not noticed")
 	}
 }
 
 // Every flow, with scripts and without.
 func TestFlows(t *testing.T) {
-	b := tab{t, chromium(t)}
-	b.header("Accept-Language", "en")
+	b := browsertest.Start(t, 1280, 900)
+	b.Header("Accept-Language", "en")
 	for _, scripts := range []bool{true, false} {
 		t.Run(fmt.Sprintf("scripts %v", scripts), func(t *testing.T) {
 			s := newSite(t)
-			b := tab{t, b.ctx}
-			b.scripts(scripts)
+			b := browsertest.Tab{T: t, Ctx: b.Ctx}
+			b.Scripts(scripts)
 			granted := func() consent.Set {
 				s.mu.Lock()
 				defer s.mu.Unlock()
@@ -219,53 +145,53 @@ func TestFlows(t *testing.T) {
 			}
 			for action, want := range map[string]consent.Set{"allow-all": consent.All, "refuse-all": 0} {
 				s.set(func() { s.choice = nil })
-				b.open(s.URL + "/shop?a=b")
-				b.press(`.bespoke-notice button[value=` + action + `]`)
-				if url := eval[string](b, "location.pathname + location.search"); url != "/shop?a=b" || granted() != want {
+				b.Open(s.URL + "/shop?a=b")
+				b.Press(`.bespoke-notice button[value=` + action + `]`)
+				if url := browsertest.Eval[string](b, "location.pathname + location.search"); url != "/shop?a=b" || granted() != want {
 					t.Errorf("%s in the notice: %v, at %s", action, granted(), url)
 				}
-				b.open(s.URL + PathPrivacy)
-				b.press(`main button[value=` + action + `]`)
+				b.Open(s.URL + PathPrivacy)
+				b.Press(`main button[value=` + action + `]`)
 				if granted() != want {
 					t.Errorf("%s in the centre: %v", action, granted())
 				}
 			}
 			s.set(func() { s.choice = nil })
-			b.open(s.URL + "/")
-			b.press(`.bespoke-notice button[value=choose]`)
-			b.do(chromedp.Click(chromedp.ID("measure")))
-			b.press(`button[value=save]`)
+			b.Open(s.URL + "/")
+			b.Press(`.bespoke-notice button[value=choose]`)
+			b.Do(chromedp.Click(chromedp.ID("measure")))
+			b.Press(`button[value=save]`)
 			if granted() != consent.Set(0).With(abi.Measure) {
 				t.Errorf("one switch: %v", granted())
 			}
-			b.do(chromedp.SendKeys(chromedp.ID("name"), "Jane"), chromedp.SendKeys(chromedp.ID("muted"), "football"), chromedp.SendKeys(chromedp.ID("filters"), "size: 42"))
-			b.press(`button[value=prefer]`)
+			b.Do(chromedp.SendKeys(chromedp.ID("name"), "Jane"), chromedp.SendKeys(chromedp.ID("muted"), "football"), chromedp.SendKeys(chromedp.ID("filters"), "size: 42"))
+			b.Press(`button[value=prefer]`)
 			if s.prefs.Name != "Jane" || len(s.prefs.Muted) != 1 || len(s.prefs.Filters) != 1 {
 				t.Errorf("preferences: %+v", s.prefs)
 			}
-			if hidden := eval[bool](b, `document.getElementById('exact').hidden`); hidden == scripts {
+			if hidden := browsertest.Eval[bool](b, `document.getElementById('exact').hidden`); hidden == scripts {
 				t.Errorf("the button that needs a script is hidden: %v", hidden)
 			}
-			b.press(`a[href="` + PathErase + `"]`)
-			b.press(`button[value=erase]`)
+			b.Press(`a[href="` + PathErase + `"]`)
+			b.Press(`button[value=erase]`)
 			if !s.prefs.Empty() || granted() != 0 {
 				t.Errorf("after erasing: %+v, %v", s.prefs, granted())
 			}
 		})
 	}
-	b.scripts(true)
+	b.Scripts(true)
 }
 
 // By keyboard alone: tab to each step of the notice, and refuse.
 func TestKeyboard(t *testing.T) {
 	s := newSite(t)
-	b := tab{t, chromium(t)}
-	b.open(s.URL + "/")
-	eval[bool](b, `[...document.querySelectorAll('main a')].at(-1).focus(), true`)
+	b := browsertest.Start(t, 1280, 900)
+	b.Open(s.URL + "/")
+	browsertest.Eval[bool](b, `[...document.querySelectorAll('main a')].at(-1).focus(), true`)
 	var seen []string
 	for range 4 {
-		b.do(chromedp.KeyEvent("\t"))
-		seen = append(seen, eval[string](b, `document.activeElement.value || document.activeElement.textContent`))
+		b.Do(chromedp.KeyEvent("\t"))
+		seen = append(seen, browsertest.Eval[string](b, `document.activeElement.value || document.activeElement.textContent`))
 	}
 	if got := strings.Join(seen[:3], ","); got != "allow-all,refuse-all,choose" {
 		t.Errorf("tab leads to %s", got)
@@ -273,9 +199,9 @@ func TestKeyboard(t *testing.T) {
 	if trapped := seen[3]; trapped == "choose" || trapped == "allow-all" {
 		t.Errorf("the notice keeps the focus: %s", trapped)
 	}
-	b.open(s.URL + "/")
-	eval[bool](b, `document.querySelector('.bespoke-notice [value=refuse-all]').focus(), true`)
-	if _, err := chromedp.RunResponse(b.ctx, chromedp.KeyEvent("\r")); err != nil {
+	b.Open(s.URL + "/")
+	browsertest.Eval[bool](b, `document.querySelector('.bespoke-notice [value=refuse-all]').focus(), true`)
+	if _, err := chromedp.RunResponse(b.Ctx, chromedp.KeyEvent("\r")); err != nil {
 		t.Fatal(err)
 	}
 	if s.choice == nil || s.choice.Granted != 0 {
@@ -287,14 +213,14 @@ func TestKeyboard(t *testing.T) {
 // nothing, and hides nothing of the page's end.
 func TestNoticeInPage(t *testing.T) {
 	s := newSite(t)
-	b := tab{t, chromium(t)}
+	b := browsertest.Start(t, 1280, 900)
 	for _, lang := range languages {
-		b.header("Accept-Language", lang)
+		b.Header("Accept-Language", lang)
 		for _, width := range []int64{1280, 390} {
-			b.do(chromedp.EmulateViewport(width, 800))
+			b.Do(chromedp.EmulateViewport(width, 800))
 			for _, path := range []string{"/", PathPrivacy} {
-				b.open(s.URL + path)
-				looks := eval[[]string](b, `[...document.querySelectorAll('[value=allow-all],[value=refuse-all],.bespoke-notice [value=choose]')].map(e => {
+				b.Open(s.URL + path)
+				looks := browsertest.Eval[[]string](b, `[...document.querySelectorAll('[value=allow-all],[value=refuse-all],.bespoke-notice [value=choose]')].map(e => {
 					const r = e.getBoundingClientRect(), s = getComputedStyle(e);
 					return [r.width, r.height, r.top, s.color, s.backgroundColor, s.borderColor, s.fontWeight, s.fontSize].join() })`)
 				if len(looks) < 2 {
@@ -306,18 +232,18 @@ func TestNoticeInPage(t *testing.T) {
 					}
 				}
 			}
-			b.open(s.URL + "/")
-			shift := eval[float64](b, `new Promise(done => { let sum = 0;
+			b.Open(s.URL + "/")
+			shift := browsertest.Eval[float64](b, `new Promise(done => { let sum = 0;
 				new PerformanceObserver(l => { for (const e of l.getEntries()) sum += e.value }).observe({ type: 'layout-shift', buffered: true });
 				scrollTo(0, 1e6); setTimeout(() => done(sum), 150) })`)
 			if shift != 0 {
 				t.Errorf("%s, %d px: layout shift %v", lang, width, shift)
 			}
-			if ok := eval[bool](b, `(() => { const n = document.querySelector('.bespoke-notice').getBoundingClientRect(),
+			if ok := browsertest.Eval[bool](b, `(() => { const n = document.querySelector('.bespoke-notice').getBoundingClientRect(),
 				l = document.querySelector('main').lastElementChild.getBoundingClientRect(); return l.bottom <= n.top && n.height < innerHeight / 2 })()`); !ok {
 				t.Errorf("%s, %d px: the notice hides the page's end, or is large", lang, width)
 			}
-			if seen := eval[bool](b, `(scrollTo(0, 0), document.querySelector('.bespoke-notice').getBoundingClientRect().bottom <= innerHeight + 1)`); !seen {
+			if seen := browsertest.Eval[bool](b, `(scrollTo(0, 0), document.querySelector('.bespoke-notice').getBoundingClientRect().bottom <= innerHeight + 1)`); !seen {
 				t.Errorf("%s, %d px: the notice is not seen", lang, width)
 			}
 		}
@@ -327,9 +253,9 @@ func TestNoticeInPage(t *testing.T) {
 // The script for sites: its promises, in a page of the site.
 func TestSiteScript(t *testing.T) {
 	s := newSite(t)
-	b := tab{t, chromium(t)}
-	b.open(s.URL + "/")
-	got := eval[string](b, `(async () => {
+	b := browsertest.Start(t, 1280, 900)
+	b.Open(s.URL + "/")
+	got := browsertest.Eval[string](b, `(async () => {
 		const e = document.createElement('script'); e.src = '`+PathSiteScript+`';
 		await new Promise(done => { e.onload = done; document.head.append(e) });
 		const out = [(await bespoke.choice()).ask];
@@ -354,22 +280,22 @@ func TestScreenshots(t *testing.T) {
 		t.Skip("checks nothing: it takes the pictures of the documentation, where BESPOKE_SHOTS names a folder")
 	}
 	s := newSite(t)
-	b := tab{t, chromium(t)}
+	b := browsertest.Start(t, 1280, 900)
 	for _, lang := range []string{"en", "ja"} {
-		b.header("Accept-Language", lang)
+		b.Header("Accept-Language", lang)
 		for _, width := range []int64{1280, 390} {
 			for _, dark := range []bool{false, true} {
 				if lang != "en" && dark {
 					continue
 				}
-				b.dark(dark)
+				b.Dark(dark)
 				name := fmt.Sprintf("-%d-%s", width, map[bool]string{false: "light", true: "dark"}[dark])
 				if lang != "en" {
 					name += "-" + lang
 				}
 				shoot := func(kind string, height int64) {
-					b.do(chromedp.EmulateViewport(width, height))
-					png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+					b.Do(chromedp.EmulateViewport(width, height))
+					png, err := chromedp.Run(b.Ctx, chromedp.CaptureScreenshot())
 					if err == nil {
 						err = os.WriteFile(filepath.Join(dir, kind+name+".png"), png, 0o644)
 					}
@@ -378,16 +304,16 @@ func TestScreenshots(t *testing.T) {
 					}
 				}
 				s.set(func() { s.choice, s.prefs = nil, profile.Preferences{} })
-				b.open(s.URL + "/")
+				b.Open(s.URL + "/")
 				shoot("notice", 700)
 				s.set(func() {
 					s.choice = &consent.Choice{Granted: consent.Set(0).With(abi.Localize).With(abi.Personalize), At: someday}
 					s.prefs = profile.Preferences{Name: "Jane", PageSize: 48, Muted: []string{"football"}, Place: profile.Place{Mode: profile.PlaceChosen, Name: "Bremen"}}
 				})
-				b.open(s.URL + PathPrivacy)
+				b.Open(s.URL + PathPrivacy)
 				shoot("privacy", 1000)
 				if lang == "en" && !dark {
-					shoot("whole", eval[int64](b, "document.documentElement.scrollHeight"))
+					shoot("whole", browsertest.Eval[int64](b, "document.documentElement.scrollHeight"))
 				}
 			}
 		}

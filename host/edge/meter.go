@@ -76,6 +76,7 @@ func (s *snapshot) tenantNames() (names []string) {
 	return names
 }
 
+// tenantNamed returns the tenant of that name, nil if there is none.
 func (s *snapshot) tenantNamed(name string) *tenant {
 	for _, t := range s.exact {
 		if t.name == name {

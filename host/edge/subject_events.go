@@ -25,7 +25,7 @@ func (e *Edge) SubjectEvents(tenant, name string, events []control.SubjectEvent)
 		return 0, control.ErrSubjectsAway
 	}
 	defer s.release()
-	t := s.named(tenant)
+	t := s.tenantNamed(tenant)
 	switch {
 	case t == nil:
 		return 0, fmt.Errorf("the configuration has no tenant %q", tenant)
@@ -87,19 +87,4 @@ func (x *exchange) forgetSubject(c *consent.Choice) {
 	if rec := x.tenant.recommender; rec != nil && x.subject.key != "" && !c.Granted.Has(abi.Measure) {
 		rec.CloseSession(subjectSession(x.subject.key), true)
 	}
-}
-
-// named returns the tenant of that name, nil if there is none.
-func (s *snapshot) named(name string) *tenant {
-	for _, t := range s.exact {
-		if t.name == name {
-			return t
-		}
-	}
-	for _, w := range s.wild {
-		if w.tenant.name == name {
-			return w.tenant
-		}
-	}
-	return nil
 }
