@@ -30,7 +30,7 @@ type Exhibits struct {
 // A Witness is a second place for checkpoints: one of the two is set.
 type Witness struct {
 	Dir string // resolved against the file's folder
-	URL string // http or https, that takes PUT and GET
+	URL string // http or https, that takes PUT and GET; or nats or tls, whose path is BUCKET or BUCKET/KEY
 }
 
 // DefaultLedger returns what holds where the file says nothing.
@@ -128,19 +128,41 @@ func (d *decoder) days(n *node, what, or string) (time.Duration, bool) {
 }
 
 func (d *decoder) witness(n *node) (w Witness, ok bool) {
-	const want = "a folder, or a URL such as https://witness.example/checkpoint"
+	const want = "a folder, or a URL such as https://witness.example/checkpoint or nats://nats.example:4222/witness"
 	s, ok := d.text(n, "witnesses", want)
 	if !ok {
 		return w, false
 	}
-	scheme, rest, is := strings.Cut(s, "://")
-	if !is {
+	if !strings.Contains(s, "://") {
 		return Witness{Dir: d.path(s)}, true
 	}
 	u, err := url.Parse(s)
-	if err != nil || scheme != "http" && scheme != "https" || u.Host == "" || rest == "" || u.Fragment != "" {
+	ok = err == nil && u.Hostname() != "" && u.Fragment == ""
+	if ok {
+		switch u.Scheme {
+		case "http", "https":
+		case "nats", "tls":
+			ok = u.RawQuery == "" && slotPath(u.Path)
+		default:
+			ok = false
+		}
+	}
+	if !ok {
 		d.errorf(n.pos, "witnesses: found %s, expected %s", n.describe(), want)
 		return w, false
 	}
 	return Witness{URL: s}, true
+}
+
+// slotPath reports whether a path names a bucket of NATS, or a bucket and a key.
+func slotPath(path string) bool {
+	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	for _, name := range parts {
+		if len(name) < 1 || len(name) > 32 || strings.ContainsFunc(name, func(r rune) bool {
+			return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_'
+		}) {
+			return false
+		}
+	}
+	return len(parts) <= 2
 }

@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -303,6 +304,11 @@ func (l *Ledger) Close() error {
 func (l *Ledger) release() {
 	l.end()
 	l.builder.close()
+	for _, w := range l.Witnesses {
+		if c, ok := w.(io.Closer); ok {
+			c.Close() // of what it took it answered for
+		}
+	}
 	if l.out != nil {
 		l.out.Close()
 	}

@@ -19,6 +19,7 @@ import (
 
 // A Witness keeps the newest checkpoint in a second place, out of reach of whoever could
 // change the ledger's folder. With it, cutting the ledger and rewriting its end become evident.
+// One that is an io.Closer is closed with the ledger, also if that does not open.
 type Witness interface {
 	// Put keeps a checkpoint, instead of the one before.
 	Put(ctx context.Context, checkpoint []byte) error

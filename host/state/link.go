@@ -114,7 +114,7 @@ func (l *link) options() []nats.Option {
 }
 
 // connect makes a link to a cluster.
-func (s *Store) connect(ctx context.Context, url string) (*link, error) {
+func connect(ctx context.Context, url string) (*link, error) {
 	l := newLink()
 	d := &dialer{ctx: ctx}
 	nc, err := nats.Connect(url, append(l.options(), nats.SetCustomDialer(d))...)

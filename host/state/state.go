@@ -6,6 +6,7 @@
 // Call [Open] when the first known subject appears, and not before: it takes
 // tens of milliseconds and some ten megabytes. Then [Store.Subject] names a key,
 // [Store.Update] changes what it holds, and [Store.View] is what a request reads.
+// A [Slot] is apart from all this: one public value on a cluster elsewhere.
 //
 // Three promises, each under test:
 //
@@ -158,7 +159,7 @@ func OpenURL(url string, opt Options) (*Store, error) {
 		return nil, err
 	}
 	s.free = func() error { return nil }
-	s.dial = func(ctx context.Context) (*link, error) { return s.connect(ctx, url) }
+	s.dial = func(ctx context.Context) (*link, error) { return connect(ctx, url) }
 	return s.start("open state on a NATS cluster")
 }
 

@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"bespoke/host/audit/exhibit"
 	"bespoke/host/config"
 	"bespoke/host/edge"
 	"bespoke/host/ledger"
+	"bespoke/host/state"
 )
 
 // openLedger begins to record, in the folder "ledger" of the state folder; nil if
@@ -21,9 +23,13 @@ func openLedger(site *config.Config, log *slog.Logger) (*ledger.Ledger, error) {
 		log.Warn("nothing is recorded: the configuration says \"record: false\"")
 		return nil, nil
 	}
+	second, err := witnesses(c.Witnesses)
+	if err != nil {
+		return nil, err
+	}
 	l, err := ledger.Open(ledger.Config{
 		Dir: filepath.Join(site.State, "ledger"), Keys: filepath.Join(site.State, "keys"), Origin: c.Origin,
-		Window: c.Window, Keep: c.Keep, PseudonymLife: c.Pseudonyms, Witnesses: witnesses(c.Witnesses), Log: log,
+		Window: c.Window, Keep: c.Keep, PseudonymLife: c.Pseudonyms, Witnesses: second, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
@@ -31,15 +37,23 @@ func openLedger(site *config.Config, log *slog.Logger) (*ledger.Ledger, error) {
 	return l, nil
 }
 
-func witnesses(list []config.Witness) (all []ledger.Witness) {
+func witnesses(list []config.Witness) (all []ledger.Witness, err error) {
 	for _, w := range list {
-		if w.URL != "" {
-			all = append(all, ledger.HTTPWitness{URL: w.URL})
-		} else {
+		scheme, _, _ := strings.Cut(w.URL, "://")
+		switch scheme {
+		case "":
 			all = append(all, ledger.FileWitness{Dir: w.Dir})
+		case "nats", "tls":
+			slot, err := state.NewSlot(w.URL) // connects when it is asked
+			if err != nil {
+				return nil, fmt.Errorf("record: witness: %w", err)
+			}
+			all = append(all, slot)
+		default:
+			all = append(all, ledger.HTTPWitness{URL: w.URL})
 		}
 	}
-	return all
+	return all, nil
 }
 
 // openExhibits keeps exhibits beside the ledger; nil if nothing is recorded, or none
