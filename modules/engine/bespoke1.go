@@ -66,10 +66,10 @@ func (g *guest) emit(op uint32, target, a, b []byte) abi.Refusal {
 	g.emits.edits++
 	g.emits.bytes += size
 	if op > 0xff || !abi.Op(op).Known() {
-		return abi.RefusedUnknownOp
+		return g.refuse(abi.RefusedUnknownOp)
 	}
 	if !utf8.Valid(target) || !utf8.Valid(a) || !utf8.Valid(b) {
-		return abi.RefusedArgument
+		return g.refuse(abi.RefusedArgument)
 	}
 	// One string for the three: one allocation for each edit.
 	var text strings.Builder
@@ -84,6 +84,14 @@ func (g *guest) emit(op uint32, target, a, b []byte) abi.Refusal {
 		A:      s[len(target) : len(target)+len(a)],
 		B:      s[len(target)+len(a):],
 	})
+}
+
+// refuse tells the Host, if it wants to know.
+func (g *guest) refuse(why abi.Refusal) abi.Refusal {
+	if r, ok := g.host.(Refuser); ok {
+		r.Refused(why)
+	}
+	return why
 }
 
 func log(g *guest, mem api.Memory, stack []uint64) {

@@ -82,6 +82,13 @@ type Host interface {
 	Log(level abi.Level, line []byte)
 }
 
+// A Refuser is a Host that wants to know which edits the engine refused by itself:
+// unknown operations, and texts that are not UTF-8. It is told during the run. What is
+// over the limit ends the run with a fault, and is not told.
+type Refuser interface {
+	Refused(why abi.Refusal)
+}
+
 // Run calls the module's function for phase p from a clean state. The error is
 // a *Fault; the edits emitted before a fault must not be carried out. What
 // ends a run is its fuel, not ctx, which is looked at before it begins.
