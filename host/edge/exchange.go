@@ -66,7 +66,7 @@ type exchange struct {
 	body        *body          // how the body is rewritten; nil: it passes
 	late        fault          // why a body did not go out whole
 	uploading   int64          // bytes of the upload budget that it holds
-	untouched   string         // why the body's edits were not even tried; "": they were
+	untouched   untouched      // why the body's edits were not even tried
 	streamed    bool           // the body is written after the handler returns
 	stream      *stream        // which, if it is one
 	passing     *[]byte        // of buffers: a body that passes as it is

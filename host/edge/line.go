@@ -64,8 +64,8 @@ func (x *exchange) byPlace() bool {
 
 // outcome tells what became of the edits of the body.
 func (x *exchange) outcome() (attrs []slog.Attr) {
-	if x.untouched != "" {
-		attrs = append(attrs, slog.String("untouched", x.untouched))
+	if x.untouched != isTried {
+		attrs = append(attrs, slog.String("untouched", x.untouched.String()))
 	}
 	r := x.body.report()
 	applied := 0

@@ -38,6 +38,7 @@ func figures() watch.Names {
 		Served:   servedNames[:],
 		Outcomes: []string{readGiven: "given", readWithheld: "withheld", readAbsent: "absent", readUndeclared: "undeclared"},
 		Rules:    consent.Rules(),
+		Reasons:  missedNames[:],
 	}
 	for p := range abi.Purpose(abi.Purposes) {
 		n.Purposes = append(n.Purposes, p.String())
@@ -160,6 +161,9 @@ func (x *exchange) ran(p *policy, ph abi.Phase, since time.Duration, fuel int64,
 	}
 	x.tally.spanOfRun(p, ph, engine.FaultKind(run.Failure), since, now)
 	x.tenant.meter.Ran(x.tally.shard, p.meter, &run)
+	if refused := &x.view.refused; refused.any {
+		x.tenant.meter.Missed(x.tally.shard, p.meter, int(refusedOp), refused.times[:])
+	}
 	return now
 }
 
@@ -202,37 +206,7 @@ func (x *exchange) count(f fault) {
 	x.endTrace(f, c.Status, now)
 	meter.Count(y.shard, &c)
 	if x.body != nil && len(y.ran) > 0 {
-		x.countEdits(meter)
-	}
-}
-
-// countEdits tells what became of each policy's edits of the body. Those of a
-// body that passed untouched were carried out nowhere.
-func (x *exchange) countEdits(meter *watch.Tenant) {
-	applied := x.body.report().Applied
-	plan := 0 // how many edits of the body came before
-	at := 0
-	for _, r := range x.tally.ran {
-		for ; at < r.from && at < len(x.edits); at++ {
-			if x.edits[at].Op.Body() {
-				plan++
-			}
-		}
-		places, none := 0, 0
-		for ; at < r.to && at < len(x.edits); at++ {
-			if !x.edits[at].Op.Body() {
-				continue
-			}
-			if plan < len(applied) && applied[plan] > 0 {
-				places += applied[plan]
-			} else {
-				none++
-			}
-			plan++
-		}
-		if places+none > 0 {
-			meter.Applied(x.tally.shard, r.meter, places, none)
-		}
+		x.countEdits(meter, f)
 	}
 }
 

@@ -129,14 +129,15 @@ type witness interface {
 }
 
 // A view is what one run of a policy sees of the exchange, and where its edits
-// go. It implements [engine.Host].
+// go. It implements [engine.Host] and [engine.Refuser].
 type view struct {
-	x      *exchange
-	policy *policy
-	pick   *pick
-	phase  abi.Phase
-	did    *done    // what is noted of the run; nil: it counts for nothing
-	buf    [64]byte // of the value read last
+	x       *exchange
+	policy  *policy
+	pick    *pick
+	phase   abi.Phase
+	did     *done // what is noted of the run; nil: it counts for nothing
+	refused refusals
+	buf     [64]byte // of the value read last
 }
 
 // Log keeps a line of an uploaded policy for its tenant; that of any other goes
@@ -166,9 +167,14 @@ func (v *view) Emit(e abi.Edit) abi.Refusal {
 	}
 	if r == abi.Accepted {
 		v.x.edits = append(v.x.edits, e)
+	} else {
+		v.refused.add(r)
 	}
 	return r
 }
+
+// Refused counts an edit that the engine refused by itself.
+func (v *view) Refused(why abi.Refusal) { v.refused.add(why) }
 
 func (v *view) check(e abi.Edit) abi.Refusal {
 	if e.Op.Body() {

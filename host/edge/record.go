@@ -224,7 +224,7 @@ func (x *exchange) recordEdits(e *ledger.Exchange) {
 	if e.Edits = len(x.edits); e.Edits > 0 {
 		e.Plan = x.rec.planDigest(x.edits)
 	}
-	e.Untouched = x.untouched
+	e.Untouched = x.untouched.String()
 	if x.body == nil {
 		return
 	}

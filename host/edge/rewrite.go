@@ -60,7 +60,7 @@ func (x *exchange) rewrite() {
 			return
 		}
 		if len(edits) > 0 {
-			x.untouched = "too large"
+			x.untouched = isTooLarge
 		}
 	} else {
 		if !all {
@@ -171,7 +171,7 @@ func (x *exchange) plan(edits []abi.Edit) *rewrite.Plan {
 		Drafts:  &x.drafts,
 	}
 	if !opt.Charset.Editable() {
-		x.untouched = "charset"
+		x.untouched = isCharset
 		return x.edge.idle
 	}
 	if x.kind == htmlKind {
@@ -197,7 +197,7 @@ func (x *exchange) plan(edits []abi.Edit) *rewrite.Plan {
 // when it was emitted, so this is a fault of ours; the body goes out without edits.
 func (x *exchange) planRefused(err error) {
 	x.failed++
-	x.untouched = "plan refused"
+	x.untouched = isNotToPlan
 	x.edge.log.LogAttrs(x.edge.ctx, slog.LevelError, "plan refused", slog.String("tenant", x.tenant.name),
 		slog.String("route", x.route.Path), slog.String("error", unquoted(err.Error())))
 }

@@ -28,13 +28,15 @@ func (m *Meters) Families() []Family {
 			}),
 		m.runs("bespoke_policy_runs_total", "Runs of a policy that ended well.", 0, 1),
 		{"bespoke_policy_failures_total", "Runs of a policy that failed, or were refused, by kind.", Counter,
-			[]string{"tenant", "route", "policy", "kind"}, m.ofFailures},
+			[]string{"tenant", "route", "policy", "kind"}, func(yield func(Sample)) { m.words(1, n.Failures[min(1, len(n.Failures)):], yield) }},
 		m.runs("bespoke_policy_reused_total", "Runs that were saved: a run with equal inputs was remembered.", len(n.Failures)+policyReused, 1),
 		m.runs("bespoke_policy_fuel_total", "WebAssembly instructions, and host calls as such, that runs took.", len(n.Failures)+policyFuel, 1),
 		m.runs("bespoke_policy_seconds_total", "Time that runs took.", len(n.Failures)+policyTime, 1e-9),
 		m.runs("bespoke_policy_edits_total", "Edits that runs emitted and that counted.", len(n.Failures)+policyEdits, 1),
 		m.runs("bespoke_policy_edits_applied_total", "Places in bodies that edits changed.", len(n.Failures)+policyApplied, 1),
 		m.runs("bespoke_policy_edits_not_applied_total", "Edits of bodies that changed no place: nothing matched, or the place does not allow it.", len(n.Failures)+policyNotApplied, 1),
+		{"bespoke_policy_edit_reasons_total", "Why edits were refused, or not carried out at a place; an edit counts once for each reason on a page.", Counter,
+			[]string{"tenant", "route", "policy", "reason"}, func(yield func(Sample)) { m.words(len(n.Failures)+policyParts, n.Reasons, yield) }},
 	}
 }
 
@@ -140,11 +142,12 @@ func (m *Meters) runs(name, help string, cell int, unit float64) Family {
 	}}
 }
 
-func (m *Meters) ofFailures(yield func(Sample)) {
+// words tells the cells of every policy from one on, each by its word, but those that are zero.
+func (m *Meters) words(from int, words []string, yield func(Sample)) {
 	m.eachPolicy(func(labels []string, cells []uint64) {
-		for kind := 1; kind < len(m.names.Failures); kind++ {
-			if cells[kind] > 0 {
-				yield(Sample{Labels: append(slices.Clip(labels), m.names.Failures[kind]), Value: float64(cells[kind])})
+		for i, word := range words {
+			if n := cells[from+i]; n > 0 {
+				yield(Sample{Labels: append(slices.Clip(labels), word), Value: float64(n)})
 			}
 		}
 	})

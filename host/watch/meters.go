@@ -42,10 +42,10 @@ type places struct {
 	cells             int // how many there are
 
 	route  int // cells of a route: by who served, and class of status
-	policy int // cells of a policy: by failure; then the parts below
+	policy int // cells of a policy: by failure; the parts below; by reason
 }
 
-// Parts of a policy's cells, after those by failure.
+// Parts of a policy's cells, between those by failure and those by reason.
 const (
 	policyReused = iota
 	policyFuel
@@ -67,7 +67,7 @@ func NewMeters(n Names) *Meters {
 	p.decisions = take(len(n.Purposes) * len(n.Rules) * 2)
 	p.reads = take(len(n.Classes) * len(n.Outcomes))
 	p.cells = at
-	p.route, p.policy = len(n.Served)*classes, len(n.Failures)+policyParts
+	p.route, p.policy = len(n.Served)*classes, len(n.Failures)+policyParts+len(n.Reasons)
 	return m
 }
 
@@ -261,5 +261,18 @@ func (t *Tenant) Applied(shard uint32, policy, places, none int) {
 	cells := s.policies[policy*t.meters.places.policy+n:]
 	cells[policyApplied] += uint64(places)
 	cells[policyNotApplied] += uint64(none)
+	s.mu.Unlock()
+}
+
+// Missed adds why edits of a policy were refused, or not carried out: how often, by
+// reason, from one of Names.Reasons on.
+func (t *Tenant) Missed(shard uint32, policy, from int, times []uint16) {
+	first := len(t.meters.names.Failures) + policyParts + from
+	s := &t.shards[int(shard)%len(t.shards)]
+	s.mu.Lock()
+	cells := s.policies[policy*t.meters.places.policy+first:][:len(times)]
+	for i, n := range times {
+		cells[i] += uint64(n)
+	}
 	s.mu.Unlock()
 }

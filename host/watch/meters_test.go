@@ -9,7 +9,7 @@ import (
 func few() Names {
 	return Names{
 		Served: []string{"origin"}, Purposes: []string{"a", "b", "c", "d", "e"}, Rules: []string{"x", "y", "z"},
-		Classes: []string{"public", "inferred"}, Outcomes: []string{"given", "withheld"}, Failures: []string{"", "trap"}, Faults: []Fault{{}, {"origin", "down"}},
+		Classes: []string{"public", "inferred"}, Outcomes: []string{"given", "withheld"}, Failures: []string{"", "trap"}, Reasons: []string{"unmatched", "place", "refused-right"}, Faults: []Fault{{}, {"origin", "down"}},
 	}
 }
 
@@ -26,6 +26,7 @@ func TestNothingIsLost(t *testing.T) {
 			for range each {
 				tenant.Count(w, &Exchange{Route: route, Status: 200, Took: time.Millisecond, Origin: -1})
 				tenant.Ran(w, policy, &Run{Fuel: 2})
+				tenant.Missed(w, policy, 1, []uint16{3, 1})
 			}
 		})
 	}
@@ -46,7 +47,7 @@ func TestNothingIsLost(t *testing.T) {
 	}
 	for name, want := range map[string]float64{
 		"bespoke_exchanges_total": workers * each, "bespoke_exchange_duration_seconds": workers * each,
-		"bespoke_policy_runs_total": workers * each, "bespoke_policy_fuel_total": 2 * workers * each, "bespoke_origin_duration_seconds": 0,
+		"bespoke_policy_runs_total": workers * each, "bespoke_policy_fuel_total": 2 * workers * each, "bespoke_policy_edit_reasons_total": 4 * workers * each, "bespoke_origin_duration_seconds": 0,
 	} {
 		if sums[name] != want {
 			t.Errorf("%s: %v, want %v", name, sums[name], want)
@@ -80,6 +81,7 @@ func TestCountingAllocatesNothing(t *testing.T) {
 		tenant.Count(1, &x)
 		tenant.Ran(1, policy, &r)
 		tenant.Applied(1, policy, 1, 1)
+		tenant.Missed(1, policy, 0, []uint16{1, 0, 2})
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

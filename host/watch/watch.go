@@ -23,6 +23,7 @@ type Names struct {
 	Classes  []string // of keys that policies read
 	Outcomes []string // of reads
 	Failures []string // kinds of failed runs
+	Reasons  []string // why edits were refused, or not carried out
 	Faults   []Fault
 }
 

@@ -14,7 +14,7 @@ import (
 func names() watch.Names {
 	return watch.Names{
 		Served: []string{"origin", "edge"}, Purposes: []string{"localize", "locate"}, Rules: []string{"gpc", "choice", "jurisdiction"},
-		Classes: []string{"public", "inferred"}, Outcomes: []string{"given", "withheld"}, Failures: []string{"", "trap", "fuel"},
+		Classes: []string{"public", "inferred"}, Outcomes: []string{"given", "withheld"}, Failures: []string{"", "trap", "fuel"}, Reasons: []string{"unmatched", "place", "refused-right"},
 		Faults: []watch.Fault{{}, {Source: "origin", Name: "down"}, {Source: "visitor", Name: "slow"}},
 	}
 }
@@ -33,6 +33,8 @@ func TestExposition(t *testing.T) {
 	stores.Ran(0, policy, &watch.Run{Fuel: 1000, Took: time.Second, Edits: 3})
 	stores.Ran(5, policy, &watch.Run{Failure: 2, Fuel: 500})
 	stores.Applied(3, policy, 7, 1)
+	stores.Missed(3, policy, 0, []uint16{1, 0})
+	stores.Missed(4, policy, 2, []uint16{65535})
 	m.Tenant("").Fault(0, 1, 2, 408)
 	gone := m.Tenant("gone")
 	gone.Count(0, &watch.Exchange{Status: 200})
@@ -75,6 +77,8 @@ func TestExposition(t *testing.T) {
 		`bespoke_policy_edits_total{policy="file:./a\"b.wasm",route="/shop/**",tenant="stores"} 3`,
 		`bespoke_policy_edits_applied_total{policy="file:./a\"b.wasm",route="/shop/**",tenant="stores"} 7`,
 		`bespoke_policy_edits_not_applied_total{policy="file:./a\"b.wasm",route="/shop/**",tenant="stores"} 1`,
+		`bespoke_policy_edit_reasons_total{policy="file:./a\"b.wasm",reason="unmatched",route="/shop/**",tenant="stores"} 1`,
+		`bespoke_policy_edit_reasons_total{policy="file:./a\"b.wasm",reason="refused-right",route="/shop/**",tenant="stores"} 65535`,
 		"go_goroutines ", "process_resident_memory_bytes ",
 	} {
 		if !strings.Contains(text, want) {
