@@ -29,6 +29,7 @@ const (
 	figEdits      = "bespoke_policy_edits_total"
 	figApplied    = "bespoke_policy_edits_applied_total"
 	figNotApplied = "bespoke_policy_edits_not_applied_total"
+	figMissed     = "bespoke_policy_edit_reasons_total"
 )
 
 // figures are all values of one moment, by the name of their family.

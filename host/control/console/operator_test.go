@@ -16,7 +16,7 @@ import (
 func busy(h *house) (families func() []watch.Family, play func()) {
 	m := watch.NewMeters(watch.Names{
 		Served: []string{"origin", "policy", "centre", "edge"}, Purposes: []string{"localize", "personalize"}, Rules: []string{"choice", "gpc"},
-		Classes: []string{"public", "coarse"}, Outcomes: []string{"given", "withheld"}, Failures: []string{"", "trap", "fuel"},
+		Classes: []string{"public", "coarse"}, Outcomes: []string{"given", "withheld"}, Failures: []string{"", "trap", "fuel"}, Reasons: []string{"unmatched", "overridden", "refused-right", markup},
 		Faults: []watch.Fault{{}, {Source: "origin", Name: "down"}, {Source: "visitor", Name: "bad-request"}, {Source: "internal", Name: "internal"}},
 	})
 	random := rand.New(rand.NewPCG(1, 2))
@@ -24,6 +24,7 @@ func busy(h *house) (families func() []watch.Family, play func()) {
 		stores, books := m.Tenant("stores"), m.Tenant("books")
 		all, shop, any := stores.Route("/**"), stores.Route("/shop/"+markup), books.Route("/**")
 		nearby, ranking := stores.Policy("/**", "nearby"), stores.Policy("/shop/**", "ranking@active")
+		other := stores.Policy("/shop/**", "rankings@active")
 		for minute := range 180 {
 			for i := range 40 + minute%60 {
 				own := time.Duration(80+random.IntN(400)) * time.Microsecond
@@ -43,6 +44,9 @@ func busy(h *house) (families func() []watch.Family, play func()) {
 				stores.Ran(0, nearby, &run)
 				stores.Applied(0, nearby, 2, i%5/4)
 			}
+			stores.Missed(0, nearby, 1, []uint16{1})
+			stores.Missed(0, ranking, 0, []uint16{2, 0, 1, 1})
+			stores.Missed(0, other, 0, []uint16{9})
 			stores.Ran(0, ranking, &watch.Run{Failure: uint8(minute % 3), Fuel: 90_000, Took: 200 * time.Microsecond})
 			books.Count(0, &watch.Exchange{Route: any, Status: 200, Own: 90 * time.Microsecond, Origin: time.Millisecond, Took: 2 * time.Millisecond})
 			h.later(time.Minute)
@@ -107,7 +111,14 @@ func TestOperator(t *testing.T) {
 			t.Errorf("books sees %s", others)
 		}
 	}
-	h.in(h.stores).get("/console/tenants/stores").want(t, 200, "What policies did", "5,200")
+	h.in(h.stores).get("/console/tenants/stores").want(t, 200, "What policies did", "5,200", "Another edit of the same element won")
+	policy := h.in(h.stores).get("/console/tenants/stores/policies/ranking").want(t, 200, "Nothing in the body fits", "360", "Declare the right", "(refused-right)", "180")
+	if strings.Contains(policy.body, "Another edit") || strings.Contains(policy.body, "1,980") || strings.Contains(policy.body, "1,620") {
+		t.Error("reasons of other policies")
+	}
+	if books := h.in(h.books).get("/console/tenants/books").want(t, 200); strings.Contains(books.body, "Nothing in the body") {
+		t.Error("books sees reasons of stores")
+	}
 }
 
 func TestOperatorEmpty(t *testing.T) {

@@ -159,6 +159,7 @@ type tenantView struct {
 	Uploads   bool // policies can be uploaded
 	Policies  []policyRow
 	Ran       []policyFigures
+	Missed    []missedRow
 	Catalogue *control.CatalogueFigures
 	Bands     []bandRow
 	Now       time.Time
@@ -198,7 +199,8 @@ func (v *visit) tenantPage() error {
 			slices.SortFunc(page.Bands, func(a, b bandRow) int { return cmp.Compare(a.Name, b.Name) })
 		}
 	}
-	page.Ran = policyFiguresOf(v.figures(), v.tenant)
+	f := v.figures()
+	page.Ran, page.Missed = policyFiguresOf(f, v.tenant), missedRows(f, v.tenant, func(p string) string { return p })
 	return v.show(http.StatusOK, "tenant", v.tenant, page)
 }
 
@@ -206,6 +208,8 @@ func (v *visit) tenantPage() error {
 type policyView struct {
 	Tenant string
 	Policy policyRow
+	Did    policyFigures // what its edits did
+	Missed []missedRow
 	Lines  []control.LogLine // the newest first
 	Limits abi.Limits
 	Now    time.Time
@@ -227,5 +231,6 @@ func (v *visit) policyPage() error {
 	page := policyView{Tenant: v.tenant, Policy: rows[i], Limits: v.config.Runtime.Limits().Or(abi.DefaultLimits), Now: v.now}
 	page.Lines = v.config.Runtime.Logs(v.tenant, name, 0)
 	slices.Reverse(page.Lines)
+	page.Did, page.Missed = editsOf(v.figures(), v.tenant, name)
 	return v.show(http.StatusOK, "policy", name+" of "+v.tenant, page)
 }
