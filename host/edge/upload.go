@@ -41,6 +41,11 @@ func (x *exchange) takeBody() fault {
 	req.Header.CopyTo(&header)
 	f := x.readUpload(limit)
 	header.CopyTo(&req.Header)
+	// It is known now. fasthttp would go on to announce chunks to the origin, and send none where there is
+	// no byte: then the next request over that connection, somebody else's, would be taken for them.
+	if f == noFault {
+		req.Header.SetContentLength(len(req.Body()))
+	}
 	return f
 }
 
