@@ -280,7 +280,7 @@ func (r *segmentReader) each(st *Statement, do func(*Record) bool) (more bool, e
 			err = fail(fmt.Errorf("record %d: %w", st.First+i, err))
 			return
 		}
-		rec.Number, rec.Segment = st.First+i, st.Segment
+		rec.Number, rec.Segment, rec.window = st.First+i, st.Segment, st.From
 		more = do(rec)
 	})
 	if err == nil && lineErr != nil {

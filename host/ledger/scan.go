@@ -20,6 +20,8 @@ type Record struct {
 	Line     []byte    // the JSON, without the line's end
 	Exchange *Exchange // nil: it is an event
 	Event    *Event    // nil: it is an exchange; Data is a json.RawMessage or nil
+
+	window time.Time // when its segment's window began; zero: unknown
 }
 
 // Kind is one of the Kind constants, or that of a later version.

@@ -85,8 +85,18 @@ type hourGap struct {
 	Gap  Gap       `json:"gap"`
 }
 
+// counted is the time at which a record is counted: its own, but of one that was sealed so much
+// later that nobody who counts that time looks there (a visitor took an answer for long, a clock was
+// set back) that of its window. So each is in exactly one of all periods.
+func (r *Record) counted() time.Time {
+	if at := r.Time(); !at.Before(r.window.Add(-lag)) {
+		return at
+	}
+	return r.window
+}
+
 func (c *counter) add(r *Record) {
-	hour := r.Time().Truncate(time.Hour)
+	hour := r.counted().Truncate(time.Hour)
 	tenants := c.cells[hour]
 	if tenants == nil {
 		tenants = map[string]*Tally{}
@@ -229,7 +239,7 @@ type hourFile struct {
 }
 
 // hourVersion changes where what is counted does, so that old counts are not used.
-const hourVersion = 1
+const hourVersion = 2
 
 // hour counts the file whose segments begin, or go on, at st.
 func (f *archive) hour(r *segmentReader, st *Statement, p Period) (*hourFile, error) {

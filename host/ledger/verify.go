@@ -425,7 +425,7 @@ func (v *verifier) record(st *Statement, i int64, line []byte, sealed bool) {
 	if !sealed {
 		return
 	}
-	r.Number, r.Segment = number, st.Segment
+	r.Number, r.Segment, r.window = number, st.Segment, st.From
 	if r.Exchange != nil {
 		if said := v.needs.broken(r.Exchange); said != "" {
 			v.out.add(Finding{Violation, segmentsName + "/" + st.File, st.Segment, number, 1, said})
