@@ -30,12 +30,17 @@ func openLedger(site *config.Config, log *slog.Logger) (*ledger.Ledger, error) {
 	l, err := ledger.Open(ledger.Config{
 		Dir: filepath.Join(site.State, "ledger"), Keys: filepath.Join(site.State, "keys"), Origin: c.Origin,
 		Window: c.Window, Keep: c.Keep, PseudonymLife: c.Pseudonyms, Witnesses: second, Log: log,
+		Queue: queue(site.Limits.Connections),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
 	return l, nil
 }
+
+// queue is how many records may wait. Each connection may have one reserved for as long as a slow visitor
+// takes an answer, and these alone must not keep everybody's pages from being tailored.
+func queue(connections int) int { return max(1<<16, 2*connections) }
 
 func witnesses(list []config.Witness) (all []ledger.Witness, err error) {
 	for _, w := range list {
