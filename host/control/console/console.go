@@ -59,7 +59,8 @@ type Console struct {
 	history   history
 	counting  counting
 	verifying verifying
-	reporting sync.Mutex // held while a report is made, which reads the whole ledger
+	reporting sync.Mutex    // held while a report is made, which reads the whole ledger
+	searching chan struct{} // holds one while records are searched: exchanges keep the processors
 }
 
 // csp allows a page nothing but its style, its own pictures and its own forms.
@@ -79,7 +80,7 @@ func New(c Config) (*Console, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	k := &Console{config: c, pages: map[string]*template.Template{}, mux: http.NewServeMux()}
+	k := &Console{config: c, searching: make(chan struct{}, 1), pages: map[string]*template.Template{}, mux: http.NewServeMux()}
 	if err := k.parse(); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}

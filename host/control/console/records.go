@@ -86,6 +86,7 @@ type recordRow struct {
 
 const (
 	rowsPerPage = 100
+	searchWait  = 4 * time.Second         // for the searches of others
 	lookFor     = 1500 * time.Millisecond // of work, for one page
 	formTime    = "2006-01-02T15:04"
 	maxField    = 300 // bytes
@@ -166,7 +167,19 @@ func (v *visit) recordsPage() error {
 		return &fault{http.StatusBadRequest, "No record can meet this: " + err.Error() + "."}
 	}
 	page := recordsView{Tenant: v.tenant, Tenants: v.tenantNames(), Filter: f, Now: v.now}
-	records, from, all, err := latest(v.config.Ledger, want, f.last, rowsPerPage)
+	wait := time.NewTimer(searchWait)
+	defer wait.Stop()
+	select {
+	case v.searching <- struct{}{}:
+	case <-wait.C:
+		v.w.Header().Set("Retry-After", "10")
+		return &fault{http.StatusServiceUnavailable, "Others are searching; ask again in a moment."}
+	}
+	// Given back before the page is sent: who takes it slowly keeps nobody waiting.
+	records, from, all, err := func() ([]ledger.Record, time.Time, bool, error) {
+		defer func() { <-v.searching }()
+		return latest(v.config.Ledger, want, f.last, rowsPerPage)
+	}()
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,11 @@ func (v *visit) report() error {
 		v.w.Header().Set("Retry-After", "10")
 		return &fault{http.StatusServiceUnavailable, "Another report is being made; ask again in a moment."}
 	}
-	defer v.reporting.Unlock()
-	r, err := ledger.MakeReport(v.config.Ledger, ledger.Period{From: at.From, To: at.To, Tenant: v.tenant}, ledger.VerifyOptions{}, v.now)
+	// Given back before the report is sent: who takes it slowly keeps nobody from theirs.
+	r, err := func() (*ledger.Report, error) {
+		defer v.reporting.Unlock()
+		return ledger.MakeReport(v.config.Ledger, ledger.Period{From: at.From, To: at.To, Tenant: v.tenant}, ledger.VerifyOptions{}, v.now)
+	}()
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
