@@ -206,7 +206,7 @@ func (x *exchange) count(f fault) {
 	x.endTrace(f, c.Status, now)
 	meter.Count(y.shard, &c)
 	if x.body != nil && len(y.ran) > 0 {
-		x.countEdits(meter, f)
+		x.countEdits(meter)
 	}
 }
 

@@ -131,10 +131,10 @@ func (r *refusals) add(why abi.Refusal) {
 
 // countEdits tells what became of each policy's edits of the body, and why. Those of a
 // body that passed untouched were carried out nowhere.
-func (x *exchange) countEdits(meter *watch.Tenant, f fault) {
+func (x *exchange) countEdits(meter *watch.Tenant) {
 	report := x.body.report()
 	applied, not := report.Applied, report.NotApplied
-	rest := x.missedRest(&report, f)
+	rest := x.missedRest(&report)
 	var times [refusedOp]uint16 // refusals were counted by run
 	plan := 0                   // how many edits of the body came before
 	at := 0
@@ -181,7 +181,7 @@ func (x *exchange) countEdits(meter *watch.Tenant, f fault) {
 
 // missedRest is why edits were carried out nowhere of which the rewriter says nothing:
 // they were not tried, the page was not gone through to its end, or has no such element.
-func (x *exchange) missedRest(r *rewrite.Report, f fault) missed {
+func (x *exchange) missedRest(r *rewrite.Report) missed {
 	switch x.untouched {
 	case isCharset:
 		return untouchedCharset
@@ -193,7 +193,7 @@ func (x *exchange) missedRest(r *rewrite.Report, f fault) missed {
 	switch {
 	case r.Stopped != 0:
 		return stoppedBy(r.Stopped)
-	case f != noFault, x.stream != nil && x.stream.src == x.body && x.body.err != io.EOF:
+	case x.stream != nil && x.stream.src == x.body && x.body.err != io.EOF:
 		return missedCutOff
 	}
 	return missedNowhere
