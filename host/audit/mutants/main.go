@@ -27,8 +27,8 @@ import (
 //go:embed mutants.txt
 var leaks string
 
-// control is the row of the edge without a leak.
-const control = "none"
+// unplanted is the row of the edge without a leak.
+const unplanted = "none"
 
 // A row is what became of one leak.
 type row struct {
@@ -37,24 +37,25 @@ type row struct {
 	Took       time.Duration
 }
 
-var instruments = [...]string{"probe", "verify", "replay", "harness"}
+var instruments = [...]string{"probe", "verify", "replay", "outputs", "harness"}
 
 func main() {
-	only := flag.String("run", "", "plant only leaks whose names match this regular expression ("+control+": the edge without one)")
+	only := flag.String("run", "", "plant only leaks whose names match this regular expression ("+unplanted+": the edge without one)")
 	doc := flag.String("o", "", "write the table to this file")
 	kept := flag.String("results", "", "keep rows in this file, and do not try again what it has")
 	check := flag.Bool("check", false, "only see that every leak builds")
 	pairs := flag.Int("pairs", 2000, "pairs of visitors that the harness tries")
+	with := flag.String("with", "", "let only one part look: \"site\" (probe, verify, replay, outputs) or \"harness\"; what -results has of the other stays")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *only, *doc, *kept, *pairs, *check); err != nil {
+	if err := run(ctx, *only, *doc, *kept, *with, *pairs, *check); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, only, doc, kept string, pairs int, check bool) error {
+func run(ctx context.Context, only, doc, kept, with string, pairs int, check bool) error {
 	name, err := regexp.Compile(only)
 	if err != nil {
 		return err
@@ -76,15 +77,18 @@ func run(ctx context.Context, only, doc, kept string, pairs int, check bool) err
 	if check {
 		return builds(ctx, dir, all, name)
 	}
-	b := &bench{dir: dir, pairs: pairs, clean: filepath.Join(dir, "bespoke")}
+	b := &bench{dir: dir, pairs: pairs, serves: with != "harness", harnesses: with != "site", clean: filepath.Join(dir, "bespoke")}
 	if err := build(ctx, "", "build", "-o", b.clean, "./host/cmd/bespoke"); err != nil {
+		return err
+	}
+	if b.hostile, err = hostile(ctx, dir); err != nil {
 		return err
 	}
 	done, err := load(kept)
 	if err != nil {
 		return err
 	}
-	all = append([]mutant{{name: control, what: "nothing is planted"}}, all...)
+	all = append([]mutant{{name: unplanted, what: "nothing is planted"}}, all...)
 	var rows []row
 	var broken []error
 	for i := range all {
@@ -92,17 +96,20 @@ func run(ctx context.Context, only, doc, kept string, pairs int, check bool) err
 		if !name.MatchString(m.name) {
 			continue
 		}
-		r, known := done[m.name]
-		if !known {
+		r := done[m.name]
+		if r.Caught == nil {
+			r = row{Name: m.name, What: m.what, Caught: map[string]string{}}
+		}
+		if !b.looked(&r) {
 			began := time.Now()
-			if r, err = b.try(ctx, m); ctx.Err() != nil {
+			if err = b.try(ctx, m, &r); ctx.Err() != nil {
 				return ctx.Err()
 			} else if err != nil {
 				fmt.Printf("%3d/%d  %s: %v\n", i+1, len(all), m.name, err)
 				broken = append(broken, fmt.Errorf("%s: %w", m.name, err))
 				continue
 			}
-			r.Took = time.Since(began).Round(time.Second)
+			r.Took += time.Since(began).Round(time.Second)
 			if err := save(kept, r); err != nil {
 				return err
 			}
@@ -142,16 +149,21 @@ func builds(ctx context.Context, dir string, all []mutant, name *regexp.Regexp) 
 func judge(rows []row) error {
 	var errs []error
 	for _, r := range rows {
-		n := 0
-		for _, said := range r.Caught {
-			if said != "" {
-				n++
+		n, outside := 0, 0
+		for in, said := range r.Caught {
+			if said == "" {
+				continue
+			}
+			if n++; in != "harness" {
+				outside++
 			}
 		}
 		switch {
-		case r.Name == control && n > 0:
+		case r.Name == unplanted && n > 0:
 			errs = append(errs, errors.New("an instrument sees a leak where none is planted"))
-		case r.Name != control && n == 0:
+		case r.Name != unplanted && n > 0 && outside == 0:
+			errs = append(errs, fmt.Errorf("%s is caught by the harness alone", r.Name))
+		case r.Name != unplanted && n == 0:
 			errs = append(errs, fmt.Errorf("%s is caught by nothing", r.Name))
 		}
 	}
@@ -172,35 +184,62 @@ func (r *row) line() string {
 
 // A bench is where leaks are tried.
 type bench struct {
-	dir   string
-	clean string // the command without a leak
-	pairs int
+	dir               string
+	clean             string // the command without a leak
+	hostile           string // file of the hostile policy
+	pairs             int
+	serves, harnesses bool // which instruments look
 }
 
-// try builds one mutant and lets the instruments look at it.
-func (b *bench) try(ctx context.Context, m *mutant) (row, error) {
-	r := row{Name: m.name, What: m.what, Caught: map[string]string{}}
+// looked reports whether every instrument that is to look did.
+func (b *bench) looked(r *row) bool {
+	for _, in := range instruments {
+		if _, did := r.Caught[in]; !did && (in == "harness" && b.harnesses || in != "harness" && b.serves) {
+			return false
+		}
+	}
+	return true
+}
+
+// try builds one mutant and lets the instruments look at it that did not yet.
+func (b *bench) try(ctx context.Context, m *mutant, r *row) error {
 	dir, err := os.MkdirTemp(b.dir, m.name)
 	if err != nil {
-		return r, err
+		return err
 	}
 	defer os.RemoveAll(dir)
 	overlay, err := m.overlay(dir)
 	if err != nil {
-		return r, err
+		return err
 	}
-	edge, harness := filepath.Join(dir, "bespoke"), filepath.Join(dir, "edge.test")
-	if err := build(ctx, overlay, "build", "-o", edge, "./host/cmd/bespoke"); err != nil {
-		return r, err
+	_, did := r.Caught["harness"]
+	if b.harnesses && !did {
+		test := filepath.Join(dir, "edge.test")
+		if err := build(ctx, overlay, "test", "-c", "-o", test, "./host/edge"); err != nil {
+			return err
+		}
+		r.Caught["harness"] = b.harness(ctx, test)
 	}
-	if err := build(ctx, overlay, "test", "-c", "-o", harness, "./host/edge"); err != nil {
-		return r, err
+	_, did = r.Caught["outputs"]
+	if b.serves && !did {
+		edge := filepath.Join(dir, "bespoke")
+		if err := build(ctx, overlay, "build", "-o", edge, "./host/cmd/bespoke"); err != nil {
+			return err
+		}
+		err = b.serve(ctx, edge, filepath.Join(dir, "state"), r)
 	}
-	said := make(chan string, 1)
-	go func() { said <- b.harness(ctx, harness) }()
-	err = b.serve(ctx, edge, filepath.Join(dir, "state"), &r)
-	r.Caught["harness"] = <-said
-	return r, errors.Join(err, ctx.Err())
+	return errors.Join(err, ctx.Err())
+}
+
+// hostile has the edge's tests write their hostile policy.
+func hostile(ctx context.Context, dir string) (string, error) {
+	name := filepath.Join(dir, "hostile.wasm")
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-run", "^TestHostileGuest$", "./host/edge")
+	cmd.Env = append(os.Environ(), "BESPOKE_HOSTILE="+name)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("write the hostile policy: %w\n%s", err, text)
+	}
+	return name, nil
 }
 
 // build runs the go command with files laid over the source.

@@ -35,7 +35,7 @@ func parse(text string) (all []mutant, err error) {
 		switch {
 		case strings.HasPrefix(line, "== "):
 			name, what, ok := strings.Cut(line[3:], ": ")
-			if !ok || seen[name] || name == control {
+			if !ok || seen[name] || name == unplanted {
 				return nil, fmt.Errorf("mutants.txt:%d: expected \"== NAME: what it does\", and a name of its own", n)
 			}
 			seen[name] = true

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,23 +18,30 @@ import (
 	"time"
 )
 
-// probes are the demo's sites that the probe looks at, and at what visitors differ in.
-var probes = []struct{ site, dimensions string }{
-	{"stores", "place,identifiers"},
-	{"decor", "history,past,profile"},
-	{"mail", "past,profile"},
-}
-
-// serve has the mutated edge serve the demo's sites, probes it, and looks at what it
-// recorded. The instruments are of the build without a leak.
+// serve has the mutated edge serve the site, probes it, and looks at what it recorded and
+// wrote. The instruments are of the build without a leak.
 func (b *bench) serve(ctx context.Context, edge, state string, r *row) error {
 	addr, err := freeAddress()
 	if err != nil {
 		return err
 	}
+	admin, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	behind := origin()
+	defer behind.Close()
+	file, err := writeSite(state, addr, admin, behind.Listener.Addr().String(), b.hostile)
+	if err != nil {
+		return err
+	}
+	token, err := monitor(state)
+	if err != nil {
+		return err
+	}
 	var log bytes.Buffer
-	cmd := exec.CommandContext(ctx, edge, "demo", "--listen", addr, "--admin", "", "--state", state)
-	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd := exec.CommandContext(ctx, edge, "serve", "-c", file, "--log", "debug")
+	cmd.Stderr = &log
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -43,28 +49,43 @@ func (b *bench) serve(ctx context.Context, edge, state string, r *row) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	if err := ready(ctx, addr); err != nil {
+	if err := ready(ctx, addr, ended); err != nil {
 		cmd.Process.Kill()
-		<-ended
 		return fmt.Errorf("%w\n%s", err, &log)
 	}
-	var said [3]string
-	var all sync.WaitGroup
-	for i, p := range probes {
-		all.Go(func() { said[i] = b.probe(ctx, addr, p.site, p.dimensions) })
-	}
-	all.Wait()
-	for i, s := range said {
-		if s != "" && r.Caught["probe"] == "" {
-			r.Caught["probe"] = probes[i].site + ": " + s
-		}
-	}
+	r.Caught["probe"] = b.probes(ctx, state, addr)
 	visit(ctx, addr)
+	figures, err := figures(ctx, admin, token)
 	cmd.Process.Signal(os.Interrupt)
 	<-ended
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, lastLine(log.Bytes()))
+	}
 	r.Caught["verify"] = b.verify(ctx, state)
 	r.Caught["replay"] = b.replay(ctx, state)
+	r.Caught["outputs"] = b.outputs(ctx, state, log.Bytes(), figures)
 	return nil
+}
+
+// probes runs all experiments, four at a time.
+func (b *bench) probes(ctx context.Context, dir, addr string) string {
+	refused, err := refusedElsewhere(ctx, addr)
+	if err != nil {
+		return err.Error()
+	}
+	list := experiments(refused)
+	said := make([]string, len(list))
+	room := make(chan struct{}, 4)
+	var all sync.WaitGroup
+	for i := range list {
+		room <- struct{}{}
+		all.Go(func() {
+			said[i] = b.probe(ctx, dir, addr, &list[i])
+			<-room
+		})
+	}
+	all.Wait()
+	return first(said...)
 }
 
 func freeAddress() (string, error) {
@@ -76,7 +97,8 @@ func freeAddress() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-func ready(ctx context.Context, addr string) error {
+// ready waits until an edge takes connections, or ended.
+func ready(ctx context.Context, addr string, ended <-chan error) error {
 	for range 600 {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			return c.Close()
@@ -84,6 +106,8 @@ func ready(ctx context.Context, addr string) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case err := <-ended:
+			return fmt.Errorf("the edge ended: %v", err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -106,25 +130,6 @@ func (b *bench) ask(ctx context.Context, args ...string) (out []byte, status int
 		return []byte(err.Error()), -1
 	}
 	return stdout.Bytes(), 0
-}
-
-func (b *bench) probe(ctx context.Context, addr, site, dimensions string) string {
-	_, port, _ := net.SplitHostPort(addr)
-	out, status := b.ask(ctx, "audit", "probe", "--pairs", "3", "--seed", "1", "--concurrency", "4", "--dimensions", dimensions, "--connect", addr, "--json", "http://"+site+".localhost:"+port+"/")
-	if status == 0 {
-		return ""
-	}
-	var rep struct {
-		Summary, Verdict string
-	}
-	_ = json.Unmarshal(out, &rep)
-	if status == 1 {
-		return first(rep.Summary, rep.Verdict, "a difference")
-	}
-	if status == 3 {
-		return "" // it says that it cannot tell
-	}
-	return fmt.Sprintf("exit status %d: %s", status, lastLine(out))
 }
 
 func first(list ...string) string {
@@ -164,46 +169,92 @@ func mostTelling(out []byte) string {
 	return lines[0]
 }
 
+// grantsAll is a TC string that grants all that it can.
+const grantsAll = "CQs2gwAQs2gwANwAHCENCuEAwP___wAAAACYAAAAAAAA.IAAA"
+
+// A caller is a browser without a page.
+type caller struct {
+	http.Client
+	host   string
+	header map[string]string
+}
+
+func newCaller(addr, host string, header map[string]string) *caller {
+	jar, _ := cookiejar.New(nil)
+	return &caller{host: host, header: header, Client: http.Client{Jar: jar, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		}}}}
+}
+
+func (c *caller) send(ctx context.Context, method, path, form string) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.host+path, strings.NewReader(form))
+	if err != nil {
+		return err
+	}
+	if form != "" {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", "http://"+c.host)
+	}
+	for name, value := range c.header {
+		req.Header.Set(name, value)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
+const centre = "/_bespoke/privacy"
+
+// refusedElsewhere returns the cookie of a subject who refused all with another browser.
+func refusedElsewhere(ctx context.Context, addr string) (map[string]string, error) {
+	for range 50 { // until the store of subjects is open
+		c := newCaller(addr, openHost, map[string]string{"Cookie": "session=subject", "X-Forwarded-For": "20.0.1.7"})
+		if err := c.send(ctx, "GET", "/hostile", ""); err != nil {
+			return nil, err
+		}
+		c.header = map[string]string{"X-Forwarded-For": "20.0.1.7"}
+		if err := c.send(ctx, "POST", centre, "action=refuse-all"); err != nil {
+			return nil, err
+		}
+		c.CloseIdleConnections()
+		for _, k := range c.Jar.Cookies(&url.URL{Scheme: "http", Host: openHost, Path: "/"}) {
+			if k.Name == "bespoke-subject" {
+				return map[string]string{k.Name: k.Value}, nil
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return nil, errors.New("the edge does not know whom the origin knows")
+}
+
 // visit asks for pages as visitors do whom the probe does not play: who allow all in
-// the face of GPC, who refuse and have a TC string, who move around.
+// the face of GPC, or have a TC string beside what they say.
 func visit(ctx context.Context, addr string) {
-	const all = "CQs2gwAQs2gwANwAHCENCuEwAP___wAAAACYAAAAAAAA.IAAA" // a TC string that grants all that it can
-	for _, site := range []string{"stores", "decor", "mail", "offers", "letters"} {
-		for _, v := range []struct {
-			form, cookie string
-			gpc          bool
-		}{{"allow-all", "", false}, {"allow-all", "", true}, {"refuse-all", "euconsent-v2=" + all, false}, {"", "euconsent-v2=" + all, false}, {"", "", true}, {"", "", false}} {
-			jar, _ := cookiejar.New(nil)
-			c := http.Client{Jar: jar, Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, addr)
-			}}}
-			send := func(method, path, body string) {
-				req, err := http.NewRequestWithContext(ctx, method, "http://"+site+".localhost"+path, strings.NewReader(body))
-				if err != nil {
-					return
+	for _, host := range []string{openHost, strictHost} {
+		for _, v := range []struct{ form, cookie, gpc string }{{"allow-all", "", ""}, {"allow-all", "", "1"}, {"refuse-all", grantsAll, ""}, {"", grantsAll, ""}, {"", "", "1"}, {"", "", ""}} {
+			for _, from := range strings.Split(anywhere, ",") {
+				header := map[string]string{"X-Forwarded-For": from}
+				if v.gpc != "" {
+					header["Sec-GPC"] = v.gpc
 				}
-				if body != "" {
-					req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-				}
-				if v.gpc {
-					req.Header.Set("Sec-GPC", "1")
-				}
+				c := newCaller(addr, host, header)
 				if v.cookie != "" {
-					req.Header.Set("Cookie", v.cookie)
+					c.Jar.SetCookies(&url.URL{Scheme: "http", Host: host, Path: "/"}, []*http.Cookie{{Name: "euconsent-v2", Value: v.cookie}})
 				}
-				req.Header.Set("X-Forwarded-For", "198.51.100.9")
-				if resp, err := c.Do(req); err == nil {
-					io.Copy(io.Discard, resp.Body)
-					resp.Body.Close()
+				if v.form != "" {
+					c.send(ctx, "POST", centre, "action="+v.form)
 				}
+				for range 2 { // what fails here, the probe sees
+					c.send(ctx, "GET", "/hostile", "")
+					c.send(ctx, "GET", "/shelf", "")
+				}
+				c.CloseIdleConnections()
 			}
-			if v.form != "" {
-				send("POST", "/_bespoke/privacy", url.Values{"action": {v.form}}.Encode())
-			}
-			for range 2 {
-				send("GET", "/", "")
-			}
-			c.CloseIdleConnections()
 		}
 	}
 }
