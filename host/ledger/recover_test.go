@@ -381,7 +381,29 @@ func TestWitnesses(t *testing.T) {
 	}
 	c.Witnesses = witnesses
 	refused("was rewritten")
+	// Cut while the witness was away: it is asked before it is given anything, and keeps what it knows.
+	put(early)
+	c.Witnesses = witnesses[1:]
+	known := *p.content.Load()
+	p.broken.Store(true)
+	l = mustOpen(t, c)
+	p.broken.Store(false)
+	mustFlush(t, l)
+	mustClose(t, l)
+	if got := *p.content.Load(); !bytes.Equal(got, known) {
+		t.Errorf("the witness of a ledger that was cut now has %q", got)
+	}
+	// And away, with nothing wrong: it is given the newest as soon as it answers.
 	put(late)
+	p.broken.Store(true)
+	l = mustOpen(t, c)
+	p.broken.Store(false)
+	mustFlush(t, l)
+	mustClose(t, l)
+	c.Witnesses = witnesses
+	if got := *p.content.Load(); bytes.Equal(got, known) {
+		t.Error("a witness that was away at the start got nothing")
+	}
 	mustOpenClosed(t, c)
 	// Another ledger.
 	if err := os.RemoveAll(c.Keys); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -58,43 +59,47 @@ func (l *Ledger) checkWitnesses() error {
 	for i, w := range l.witnesses {
 		if err := answers[i].err; err != nil {
 			w.failed(l, fmt.Errorf("what is the latest checkpoint: %w", err))
-			continue
+			continue // it is asked again before anything is brought
 		}
-		if err := l.contains(answers[i].msg); err != nil {
+		if err := l.contains(answers[i].msg, l.tip.size); err != nil {
 			return fmt.Errorf("witness %s: %w", w, err)
 		}
+		w.asked = true
 	}
 	return nil
 }
 
-// contains checks that the ledger's tree begins with the tree of a checkpoint.
-func (l *Ledger) contains(msg []byte) error {
+// contains checks that the ledger's tree of a size begins with the tree of a checkpoint.
+func (l *Ledger) contains(msg []byte, size int64) error {
 	if len(msg) == 0 {
 		return nil
 	}
 	tree, err := openCheckpoint(msg, l.key)
 	if err != nil {
-		return fmt.Errorf("its checkpoint is not of this ledger: %w", err)
+		return fmt.Errorf("%w: its checkpoint is not of this ledger: %w", errForked, err)
 	}
-	if tree.N > l.tip.size {
-		return fmt.Errorf("it knows %d segments, and the ledger has %d: the ledger was cut, or an older copy was put in its place", tree.N, l.tip.size)
+	if tree.N > size {
+		return fmt.Errorf("%w: it knows %d segments, and the ledger has %d: the ledger was cut, or an older copy was put in its place", errForked, tree.N, size)
 	}
-	got, err := tlog.TreeHash(tree.N, tlog.HashReaderFunc(l.readHashes))
+	got, err := tlog.TreeHash(tree.N, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) { return l.readHashes(indexes, size) }))
 	if err != nil {
 		return err
 	}
 	if got != tree.Hash {
-		return fmt.Errorf("it knows another tree of %d segments: the ledger was rewritten", tree.N)
+		return fmt.Errorf("%w: it knows another tree of %d segments: the ledger was rewritten", errForked, tree.N)
 	}
 	return nil
 }
 
-// readHashes reads hashes of the tree from its tiles on disk.
-func (l *Ledger) readHashes(indexes []int64) ([]tlog.Hash, error) {
+// errForked says that what a witness knows is not in the ledger.
+var errForked = errors.New("it contradicts the ledger")
+
+// readHashes reads hashes of the tree of a size from its tiles on disk.
+func (l *Ledger) readHashes(indexes []int64, size int64) ([]tlog.Hash, error) {
 	hashes := make([]tlog.Hash, len(indexes))
 	for i, index := range indexes {
 		t := tlog.TileForIndex(tileHeight, index)
-		t.W = int(min(l.tip.size>>(tileHeight*t.L)-t.N*tileWidth, tileWidth)) // the tile as wide as it is
+		t.W = int(min(size>>(tileHeight*t.L)-t.N*tileWidth, tileWidth)) // the tile as wide as it is
 		data, err := l.readTile(t.L, t.N, t.W)
 		if err != nil {
 			return nil, err
@@ -114,6 +119,10 @@ type watcher struct {
 	signal   chan struct{}
 	failures atomic.Int64
 	failing  atomic.Bool
+
+	// asked says that what the witness knew before is in the ledger. Until then nothing
+	// is brought, as that would replace what shows that the ledger was cut. Open's, then run's.
+	asked bool
 }
 
 func (w *watcher) String() string {
@@ -162,7 +171,11 @@ func (w *watcher) bring(ctx context.Context, l *Ledger, limit time.Duration) boo
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := w.to.Put(ctx, *checkpoint); err != nil {
+	err := w.ask(ctx, l, *checkpoint)
+	if err == nil {
+		err = w.to.Put(ctx, *checkpoint)
+	}
+	if err != nil {
 		w.newest.CompareAndSwap(nil, checkpoint) // unless there is a newer one
 		w.failed(l, err)
 		return false
@@ -173,9 +186,36 @@ func (w *watcher) bring(ctx context.Context, l *Ledger, limit time.Duration) boo
 	return true
 }
 
-// failed counts, and logs the first failure of a row.
+// ask finds out, of a witness that was away when the ledger was opened, whether what it
+// knows is in the tree of a checkpoint of ours.
+func (w *watcher) ask(ctx context.Context, l *Ledger, checkpoint []byte) error {
+	if w.asked {
+		return nil
+	}
+	msg, err := w.to.Latest(ctx)
+	if err != nil {
+		return fmt.Errorf("what is the latest checkpoint: %w", err)
+	}
+	tree, err := openCheckpoint(checkpoint, l.key)
+	if err != nil {
+		return err
+	}
+	// Where tiles are replaced by wider ones meanwhile this fails, and is tried again.
+	if err := l.contains(msg, tree.N); err != nil {
+		return err
+	}
+	w.asked = true
+	return nil
+}
+
+// failed counts, and logs the first failure of a row. What contradicts the ledger is
+// logged every time: somebody has to look.
 func (w *watcher) failed(l *Ledger, err error) {
 	w.failures.Add(1)
+	if errors.Is(err, errForked) {
+		l.Log.Error("ledger: a witness knows another ledger, and keeps what it knows", "witness", w.String(), "error", err)
+		return
+	}
 	if !w.failing.Swap(true) {
 		l.Log.Warn("ledger: a witness does not answer", "witness", w.String(), "error", err)
 	}
@@ -219,7 +259,14 @@ type HTTPWitness struct {
 	Client *http.Client // nil: http.DefaultClient
 }
 
-func (w HTTPWitness) String() string { return w.URL }
+// String is the URL without its password.
+func (w HTTPWitness) String() string {
+	u, err := url.Parse(w.URL)
+	if err != nil {
+		return "HTTP"
+	}
+	return u.Redacted()
+}
 
 // Put implements [Witness].
 func (w HTTPWitness) Put(ctx context.Context, checkpoint []byte) error {
@@ -263,7 +310,7 @@ func (w HTTPWitness) do(ctx context.Context, method string, body []byte) ([]byte
 	case body == nil && (res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusNoContent):
 		return nil, nil
 	case res.StatusCode < 200 || res.StatusCode > 299:
-		return nil, fmt.Errorf("%s %s: %s", method, w.URL, res.Status)
+		return nil, fmt.Errorf("%s %s: %s", method, w, res.Status)
 	}
 	return answer, nil
 }
