@@ -81,7 +81,7 @@ func run(ctx context.Context, only, doc, kept, with string, pairs int, check boo
 	if err := build(ctx, "", "build", "-o", b.clean, "./host/cmd/bespoke"); err != nil {
 		return err
 	}
-	if b.hostile, err = hostile(ctx, dir); err != nil {
+	if err := hostile(ctx, dir); err != nil {
 		return err
 	}
 	done, err := load(kept)
@@ -186,7 +186,6 @@ func (r *row) line() string {
 type bench struct {
 	dir               string
 	clean             string // the command without a leak
-	hostile           string // file of the hostile policy
 	pairs             int
 	serves, harnesses bool // which instruments look
 }
@@ -231,15 +230,14 @@ func (b *bench) try(ctx context.Context, m *mutant, r *row) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// hostile has the edge's tests write their hostile policy.
-func hostile(ctx context.Context, dir string) (string, error) {
-	name := filepath.Join(dir, "hostile.wasm")
+// hostile has the edge's tests write their hostile policies into a folder.
+func hostile(ctx context.Context, dir string) error {
 	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-run", "^TestHostileGuest$", "./host/edge")
-	cmd.Env = append(os.Environ(), "BESPOKE_HOSTILE="+name)
+	cmd.Env = append(os.Environ(), "BESPOKE_HOSTILE="+dir)
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("write the hostile policy: %w\n%s", err, text)
+		return fmt.Errorf("write the hostile policies: %w\n%s", err, text)
 	}
-	return name, nil
+	return nil
 }
 
 // build runs the go command with files laid over the source.

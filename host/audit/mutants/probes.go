@@ -45,6 +45,10 @@ func experiments(refused map[string]string) []experiment {
 	const near = consent.Set(1 << abi.Localize)
 	list := []experiment{
 		{name: "what is known", host: openHost, path: "/hostile", places: anywhere, more: []string{"--steady", "--path", "/broken", "--dimensions", "place,past,profile,identifiers", "--require", "place,past,profile"}},
+		{name: "what others hid", host: openHost, path: "/hostile", places: anywhere, more: []string{"--steady", "--path", "/deals", "--path", "/short", "--path", "/p/item-1", "--dimensions", "place,identifiers", "--require", "place"},
+			file: &probe.File{Agree: &probe.Side{Requests: append([]probe.Step{
+				{Method: "PUT", Path: "/_bespoke/api/choice", ContentType: "application/json", Body: `{"localize":true,"personalize":true,"advertise":true}`},
+			}, event("hide", "item-1").Requests...)}}},
 		{name: "what the origin is sent", host: openHost, path: "/sent", places: anywhere, more: []string{"--steady", "--dimensions", "place,past,forged", "--require", "place,past"}, file: &probe.File{Dimensions: map[string]probe.FileSides{
 			"past":   {A: event("view", "item-1")}, // and somebody who was never here
 			"forged": {A: header("Bespoke-Subject", "jane"), B: header("Bespoke-Subject", "john")},

@@ -31,7 +31,7 @@ func (b *bench) serve(ctx context.Context, edge, state string, r *row) error {
 	}
 	behind := origin()
 	defer behind.Close()
-	file, err := writeSite(state, addr, admin, behind.Listener.Addr().String(), b.hostile)
+	file, err := writeSite(state, addr, admin, behind.Listener.Addr().String(), b.dir)
 	if err != nil {
 		return err
 	}

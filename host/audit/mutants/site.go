@@ -86,12 +86,12 @@ func places(name string) error {
 	return err
 }
 
-// siteConfig takes the edge's address, the admin listener's, the origin's and the hostile
-// policy's file. Exhibits are made of as many exchanges as may be.
+// siteConfig takes the edge's address, the admin listener's, the origin's and the folder of
+// the hostile policies. Exhibits are made of as many exchanges as may be.
 const siteConfig = `listen: %[1]s
 admin: %[2]s
 state: .
-geo: places.mmdb
+geo: dbip-places.mmdb
 trusted_proxies: [127.0.0.0/8]
 ledger: {exhibits: {count: 100000, keep: 1h}, sample: 2}
 tenants:
@@ -100,9 +100,11 @@ tenants:
     origin: http://%[3]s
     catalogue: {file: items.jsonl, support: 1}
     routes:
-      - {path: /hostile, policies: [{use: "file:%[4]s", with: {colour: blue}}]}
-      - {path: /sent, policies: [{use: "file:%[4]s"}]}
-      - {path: /broken, policies: [{use: "file:%[4]s"}]}
+      - {path: /hostile, policies: [{use: "file:%[4]s/hostile.wasm", with: {colour: blue}}]}
+      - {path: /sent, policies: [{use: "file:%[4]s/hostile.wasm"}]}
+      - {path: /broken, policies: [{use: "file:%[4]s/hostile.wasm"}]}
+      - {path: /deals, policies: [{use: "file:%[4]s/deals.wasm"}]}
+      - {path: /short, policies: [{use: shelf, with: {slot: "#shelf", band: deals}}]}
       - {path: /shelf, policies: [{use: shelf, with: {slot: "#shelf", band: recently-viewed}}, {use: nearby, with: {list: "#results"}}]}
       - {path: /p/*, items: "/p/{item}"}
   - name: strict
@@ -110,33 +112,33 @@ tenants:
     origin: http://%[3]s
     consent: {strip: personal, strip_cookies: [visitor_id, "_*"], dnt: honour, text_version: 2}
     routes:
-      - {path: /hostile, policies: [{use: "file:%[4]s"}]}
-      - {path: /sent, policies: [{use: "file:%[4]s"}]}
+      - {path: /hostile, policies: [{use: "file:%[4]s/hostile.wasm"}]}
+      - {path: /sent, policies: [{use: "file:%[4]s/hostile.wasm"}]}
 `
 
 const items = 8
 
 // writeSite writes all that an edge needs into a folder, and returns its configuration.
 // The key of cookies is the tool's own, so that it can make those of long ago.
-func writeSite(dir, listen, admin, origin, hostile string) (file string, err error) {
+func writeSite(dir, listen, admin, origin, policies string) (file string, err error) {
 	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
 		return "", err
 	}
 	if err := os.WriteFile(filepath.Join(dir, "keys", "cookie.key"), cookieKey[:], 0o600); err != nil {
 		return "", err
 	}
-	if err := places(filepath.Join(dir, "places.mmdb")); err != nil {
+	if err := places(filepath.Join(dir, "dbip-places.mmdb")); err != nil {
 		return "", err
 	}
 	var list strings.Builder
 	for i := range items {
-		fmt.Fprintf(&list, `{"id":"item-%[1]d","title":"Item %[1]d","url":"/p/item-%[1]d","price":%[2]d,"attributes":{"color":"color-%[1]d","kind":"kind-%[3]d"}}`+"\n", i, 10+i, i%3)
+		fmt.Fprintf(&list, `{"id":"item-%[1]d","title":"Item %[1]d","url":"/p/item-%[1]d","price":%[2]d,"was":%[4]d,"attributes":{"color":"color-%[1]d","kind":"kind-%[3]d"}}`+"\n", i, 10+i, i%3, 20+3*i)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "items.jsonl"), []byte(list.String()), 0o600); err != nil {
 		return "", err
 	}
 	file = filepath.Join(dir, "bespoke.yaml")
-	return file, os.WriteFile(file, fmt.Appendf(nil, siteConfig, listen, admin, origin, hostile), 0o600)
+	return file, os.WriteFile(file, fmt.Appendf(nil, siteConfig, listen, admin, origin, policies), 0o600)
 }
 
 // monitor makes a token for /metrics.
@@ -191,16 +193,24 @@ func origin() *httptest.Server {
 		h.Set("Cache-Control", "public, max-age=60")
 		h.Set("Last-Modified", "Sun, 01 Nov 2026 00:00:00 GMT")
 		h.Set("ETag", `"one"`)
-		if c, err := r.Cookie("visitor_id"); err == nil { // such tags are kept to know a browser by
-			h.Set("ETag", `"`+c.Value+`"`)
-		}
 		if c, err := r.Cookie("session"); err == nil {
 			h.Set("Bespoke-Subject", c.Value)
 		}
-		body := page
+		body, known := page, ""
+		if c, err := r.Cookie("visitor_id"); err == nil { // such tags are kept to know a browser by
+			if known = c.Value; !strings.HasPrefix(r.URL.Path, "/p/") { // where no policy is the page goes out as it came
+				h.Set("ETag", `"`+known+`"`)
+			}
+		}
 		switch r.URL.Path {
 		case "/broken":
 			panic(http.ErrAbortHandler)
+		case "/short": // the policy takes out what tells who it was for, and with it its length
+			n := 2000
+			for _, c := range []byte(known) {
+				n += int(c)
+			}
+			body = strings.Replace(body, "{{title}}</li>", "{{title}}</li><li>"+strings.Repeat("x", n)+"</li>", 1)
 		case "/sent":
 			h.Set("Cache-Control", "no-store")
 			body += shows(r)

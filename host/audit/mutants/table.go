@@ -13,7 +13,7 @@ func table(rows []row) string {
 ` + "`make audit-mutants`" + ` wrote this. It builds the edge with one planted leak at a time
 ([mutants.txt](../host/audit/mutants/mutants.txt); nothing of it is in a build that is shipped), and looks with what a privacy team has:
 
-- **probe**: ` + "`bespoke audit probe`" + `, twelve experiments from outside: what is known of visitors, what the origin is sent, the exact place, accounts,
+- **probe**: ` + "`bespoke audit probe`" + `, thirteen experiments from outside: what is known of visitors, what others hid, what the origin is sent, the exact place, accounts,
   what visitors hide, and six ways to refuse that are easily overlooked;
 - **verify**: ` + "`bespoke ledger verify`" + ` on what the edge recorded meanwhile;
 - **replay**: ` + "`bespoke audit replay`" + ` on the same: decisions and exhibits, again;
