@@ -77,6 +77,9 @@ func (b *bench) probes(ctx context.Context, dir, addr string) string {
 	said := make([]string, len(list))
 	room := make(chan struct{}, 4)
 	var all sync.WaitGroup
+	others, over := context.WithCancel(ctx)
+	defer over()
+	go crowd(others, addr)
 	for i := range list {
 		room <- struct{}{}
 		all.Go(func() {
@@ -193,7 +196,11 @@ func (c *caller) send(ctx context.Context, method, path, form string) error {
 		return err
 	}
 	if form != "" {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		kind := "application/x-www-form-urlencoded"
+		if form[0] == '{' {
+			kind = "application/json"
+		}
+		req.Header.Set("Content-Type", kind)
 		req.Header.Set("Origin", "http://"+c.host)
 	}
 	for name, value := range c.header {
@@ -209,6 +216,23 @@ func (c *caller) send(ctx context.Context, method, path, form string) error {
 }
 
 const centre = "/_bespoke/privacy"
+
+// crowd is a visitor who allowed all, hid an item, and keeps asking: what an edge keeps of
+// somebody, the probe's visitors then come upon. It ends with ctx.
+func crowd(ctx context.Context, addr string) {
+	c := newCaller(addr, openHost, map[string]string{"X-Forwarded-For": "20.0.1.7"})
+	defer c.CloseIdleConnections()
+	c.send(ctx, "POST", centre, "action=allow-all")
+	c.send(ctx, "POST", "/_bespoke/api/events", `{"kind":"hide","item":"item-3"}`)
+	for ctx.Err() == nil {
+		c.send(ctx, "GET", "/hostile", "")
+		c.send(ctx, "GET", "/deals", "")
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
 
 // refusedElsewhere returns the cookie of a subject who refused all with another browser.
 func refusedElsewhere(ctx context.Context, addr string) (map[string]string, error) {
