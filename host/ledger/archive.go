@@ -198,7 +198,7 @@ func (f *archive) statement(at int64) (Statement, tlog.Hash, error) {
 	}
 	entries, err := splitEntries(b)
 	if err != nil || at%tileWidth >= int64(len(entries)) {
-		return Statement{}, tlog.Hash{}, fmt.Errorf("%s: %w", name, firstOf(err, errShort))
+		return Statement{}, tlog.Hash{}, fmt.Errorf("%s: %w", name, firstOf(err, errEntry))
 	}
 	line := entries[at%tileWidth]
 	st, err := parseStatement(line)

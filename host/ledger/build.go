@@ -16,6 +16,7 @@ type builder struct {
 	enc     *zstd.Encoder
 	frame   []byte // what enc wrote
 	root    rootHasher
+	marks   []byte // of the records, as they come
 	records int64
 	events  int64
 	size    int // bytes of records
@@ -55,7 +56,9 @@ func (b *builder) add(c *chunk) error {
 		// the line before it, lends its place, which saves a copy.
 		before := c.buf[from-1]
 		c.buf[from-1] = 0
-		b.root.add(sha256.Sum256(c.buf[from-1 : to]))
+		leaf := sha256.Sum256(c.buf[from-1 : to])
+		b.root.add(leaf)
+		b.marks = append(b.marks, leaf[:markSize]...)
 		c.buf[from-1] = before
 		from = to + 1
 	}
@@ -71,7 +74,7 @@ func (b *builder) add(c *chunk) error {
 // different segments are signed with one number.
 type segment struct {
 	Statement
-	frame  []byte
+	frame  []byte // the records' and that of their marks
 	tiles  []tileFile
 	after  *edge // the tree with this segment
 	signed []byte
@@ -88,7 +91,7 @@ func (l *Ledger) build() (*segment, error) {
 	if err := b.enc.Close(); err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}
-	s := &segment{frame: b.frame, events: b.events}
+	s := &segment{frame: appendMarks(b.frame, b.marks), events: b.events}
 	from, to := milli(b.began), milli(l.Now())
 	// A clock that was set back does not make the ledger's order doubtful.
 	if from.Before(l.tip.to) {
@@ -99,7 +102,7 @@ func (l *Ledger) build() (*segment, error) {
 	}
 	s.Statement = Statement{
 		Segment: l.tip.size, First: l.tip.records, Records: b.records, Root: b.root.root(),
-		File: max(segmentFile(from), l.tip.file), Bytes: int64(len(b.frame)), SHA256: tlog.Hash(sha256.Sum256(b.frame)),
+		File: max(segmentFile(from), l.tip.file), Bytes: int64(len(s.frame)), SHA256: sha256.Sum256(s.frame), Marks: sha256.Sum256(b.marks),
 		From: from, To: to,
 	}
 	if s.File == l.tip.file {
@@ -124,7 +127,7 @@ func (l *Ledger) sign(tree tlog.Tree) ([]byte, error) {
 
 // reset makes the builder ready for the next window, with memory for its frame.
 func (b *builder) reset(frame []byte) {
-	b.frame, b.records, b.events, b.size = frame[:0], 0, 0, 0
+	b.frame, b.marks, b.records, b.events, b.size = frame[:0], b.marks[:0], 0, 0, 0
 	b.root.reset()
 	b.enc.Reset(b)
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -217,14 +218,20 @@ func checkFrame(frame []byte, s *Statement) ([][]byte, error) {
 	}
 	lines := bytes.Split(text[:len(text)-1], []byte("\n"))
 	var leaves []tlog.Hash
+	var marks []byte
 	for _, line := range lines {
 		if !json.Valid(line) {
 			return nil, fmt.Errorf("%q is no JSON", line)
 		}
-		leaves = append(leaves, tlog.RecordHash(line))
+		leaf := tlog.RecordHash(line)
+		leaves, marks = append(leaves, leaf), append(marks, leaf[:4]...)
 	}
 	if int64(len(leaves)) != s.Records || merkle(leaves) != s.Root || sha256.Sum256(frame) != s.SHA256 {
 		return nil, errors.New("the records are not those of its statement")
+	}
+	skipped := binary.LittleEndian.AppendUint32([]byte{0x5b, 0x2a, 0x4d, 0x18}, uint32(len(marks)))
+	if !bytes.HasSuffix(frame, append(skipped, marks...)) || sha256.Sum256(marks) != s.Marks {
+		return nil, errors.New("the marks are not those of the records")
 	}
 	return lines, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,6 +32,7 @@ type plainLedger struct {
 	ends     map[string]int64
 	partials bool // keep the partial tiles of every checkpoint
 	change   func(*Statement)
+	reframe  func(frame []byte, s *Statement) // changes the bytes before their hash is taken
 }
 
 var plainStart = time.Date(2026, 11, 22, 5, 10, 11, 0, time.UTC)
@@ -103,9 +105,12 @@ func (p *plainLedger) seal(from time.Time, lines ...[]byte) {
 	p.t.Helper()
 	var text []byte
 	var tree treeHead
+	var marks []byte
 	for _, l := range lines {
 		text = append(append(text, l...), '\n')
-		tree.add(tlog.RecordHash(l))
+		leaf := tlog.RecordHash(l)
+		tree.add(leaf)
+		marks = append(marks, leaf[:4]...)
 	}
 	var buf bytes.Buffer
 	enc, err := zstd.NewWriter(&buf, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
@@ -114,10 +119,16 @@ func (p *plainLedger) seal(from time.Time, lines ...[]byte) {
 	}
 	enc.Write(text)
 	enc.Close()
+	buf.Write(binary.LittleEndian.AppendUint32([]byte{0x5b, 0x2a, 0x4d, 0x18}, uint32(len(marks))))
+	buf.Write(marks)
 	file := segmentFile(from)
 	st := Statement{
 		Segment: int64(len(p.entries)), First: p.records, Records: int64(len(lines)), Root: tree.hash(),
-		File: file, Offset: p.ends[file], Bytes: int64(buf.Len()), SHA256: sha256.Sum256(buf.Bytes()), From: from, To: from.Add(time.Second),
+		File: file, Offset: p.ends[file], Bytes: int64(buf.Len()), SHA256: sha256.Sum256(buf.Bytes()), Marks: sha256.Sum256(marks), From: from, To: from.Add(time.Second),
+	}
+	if p.reframe != nil {
+		p.reframe(buf.Bytes(), &st)
+		st.SHA256 = sum(buf.Bytes())
 	}
 	if p.change != nil {
 		p.change(&st)
@@ -231,6 +242,8 @@ func (p *plainLedger) contents() map[string][]byte {
 	}
 	return all
 }
+
+func sum(b []byte) tlog.Hash { return sha256.Sum256(b) }
 
 // said is all findings of a class, a line each.
 func said(list []Finding) string {

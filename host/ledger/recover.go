@@ -243,13 +243,16 @@ func (l *Ledger) readSegment(s *Statement) ([]byte, error) {
 		return nil, err
 	}
 	var root rootHasher
+	var marks []byte
 	for line := range bytes.Lines(lines) {
-		root.add(tlog.RecordHash(bytes.TrimSuffix(line, []byte("\n"))))
+		leaf := tlog.RecordHash(bytes.TrimSuffix(line, []byte("\n")))
+		root.add(leaf)
+		marks = append(marks, leaf[:markSize]...)
 	}
 	if root.n != s.Records || root.root() != s.Root {
 		return nil, fmt.Errorf("%d records are not those of its statement", root.n)
 	}
-	return lines, nil
+	return lines, checkMarks(frame, s, marks)
 }
 
 func unpack(frames []byte) ([]byte, error) {
@@ -321,7 +324,11 @@ func (l *Ledger) tailOf(name string) (tail, error) {
 		if _, err := f.ReadAt(frame, t.from); err != nil {
 			return t, err
 		}
-		if lines, err := unpack(frame); err == nil {
+		lines, err := unpack(frame)
+		if err != nil { // torn, maybe behind the records only
+			lines, err = unpack(frame[:frameLength(frame)])
+		}
+		if err == nil {
 			t.records = int64(bytes.Count(lines, []byte("\n")))
 		}
 	}

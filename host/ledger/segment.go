@@ -19,9 +19,11 @@ type segmentReader struct {
 	file  *os.File
 	name  string
 	zstd  *zstd.Decoder
-	frame []byte
+	frame []byte // of a segment: records and marks
 	text  []byte // a zero byte, then the records
 	leaf  treeHead
+	marks []byte // of the lines that were read
+	wide  []byte // see locate
 }
 
 func newSegmentReader(dir string) (*segmentReader, error) {
@@ -39,58 +41,80 @@ func (r *segmentReader) close() {
 	}
 }
 
-// errFrame: the bytes of the frame are not those that were sealed.
-var errFrame = errors.New("the bytes are not those that were sealed")
+// What is wrong with a segment's bytes, as opposed to an error of reading them. What they hold
+// may still be compared with their marks.
+var (
+	errFrame = errors.New("the bytes are not those that were sealed")
+	errShort = errors.New("the file ends too early")
+	errZstd  = errors.New("zstd")
+)
 
-// load reads the segment's frame and checks its hash, then decompresses it. With
-// errFrame the records are there if the frame could be decompressed all the same.
-func (r *segmentReader) load(st *Statement) error {
+// load reads the segment's bytes and checks their hash, then decompresses the records.
+func (r *segmentReader) load(st *Statement) error { return r.loadAt(st, st.Offset) }
+
+// loadAt is load of a segment that begins at byte at of its file.
+func (r *segmentReader) loadAt(st *Statement, at int64) error {
 	r.text = r.text[:0]
 	if st.Bytes > maxSegment {
-		return fmt.Errorf("a frame of %d bytes: expected at most %d", st.Bytes, maxSegment)
+		return fmt.Errorf("%d bytes: expected at most %d", st.Bytes, maxSegment)
 	}
-	if r.file == nil || r.name != st.File {
-		if r.file != nil {
-			r.file.Close()
-			r.file = nil
-		}
-		f, err := os.Open(filepath.Join(r.dir, segmentsName, st.File))
-		if err != nil {
-			return err
-		}
-		r.file, r.name = f, st.File
+	if err := r.open(st.File); err != nil {
+		return err
 	}
 	if int64(cap(r.frame)) < st.Bytes {
 		r.frame = make([]byte, st.Bytes+st.Bytes/4)
 	}
 	r.frame = r.frame[:st.Bytes]
-	n, err := r.file.ReadAt(r.frame, st.Offset)
+	n, err := r.file.ReadAt(r.frame, at)
 	if n < len(r.frame) {
+		r.frame = r.frame[:n]
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("bytes %d to %d: the file ends %d bytes too early", st.Offset, st.Offset+st.Bytes, len(r.frame)-n)
+			return fmt.Errorf("bytes %d to %d: %w, by %d bytes", at, at+st.Bytes, errShort, st.Bytes-int64(n))
 		}
 		return err
 	}
-	sealed := sha256.Sum256(r.frame) == st.SHA256
-	// The zero byte in front is what a leaf's hash begins with (RFC 6962, 2.1), so
-	// that lines need not be copied to be hashed.
-	text, err := r.zstd.DecodeAll(r.frame, append(r.text[:0], 0))
-	if len(text) > 0 {
-		r.text = text
-	}
-	if !sealed {
+	if sha256.Sum256(r.frame) != st.SHA256 {
 		return errFrame
 	}
+	return r.unpack(r.frame)
+}
+
+// open makes a file of segments the one that is read.
+func (r *segmentReader) open(name string) error {
+	if r.file != nil && r.name == name {
+		return nil
+	}
+	if r.file != nil {
+		r.file.Close()
+		r.file = nil
+	}
+	f, err := os.Open(filepath.Join(r.dir, segmentsName, name))
 	if err != nil {
-		return fmt.Errorf("zstd: %w", err)
+		return err
+	}
+	r.file, r.name = f, name
+	return nil
+}
+
+// unpack decompresses records. After an error there is the text up to where it breaks off.
+func (r *segmentReader) unpack(frame []byte) error {
+	// The zero byte in front is what a leaf's hash begins with (RFC 6962, 2.1), so
+	// that lines need not be copied to be hashed.
+	text, err := r.zstd.DecodeAll(frame, append(r.text[:0], 0))
+	if r.text = r.text[:0]; len(text) > 0 {
+		r.text = text
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errZstd, err)
 	}
 	return nil
 }
 
 // lines calls f with each line of what was loaded, without its end, and
-// returns how many there are and their hash (RFC 6962) as a tree.
+// returns how many there are and their hash (RFC 6962) as a tree. It leaves their marks.
 func (r *segmentReader) lines(f func(i int64, line []byte)) (n int64, root tlog.Hash, err error) {
 	r.leaf.reset()
+	r.marks = r.marks[:0]
 	from := 1
 	for from < len(r.text) {
 		length := bytes.IndexByte(r.text[from:], '\n')
@@ -99,7 +123,9 @@ func (r *segmentReader) lines(f func(i int64, line []byte)) (n int64, root tlog.
 		}
 		before := r.text[from-1] // the end of the line before, or the byte in front
 		r.text[from-1] = 0
-		r.leaf.add(sha256.Sum256(r.text[from-1 : from+length]))
+		leaf := sha256.Sum256(r.text[from-1 : from+length])
+		r.leaf.add(leaf)
+		r.marks = append(r.marks, leaf[:markSize]...)
 		r.text[from-1] = before
 		if f != nil {
 			f(n, r.text[from:from+length])
@@ -110,14 +136,19 @@ func (r *segmentReader) lines(f func(i int64, line []byte)) (n int64, root tlog.
 	return n, r.leaf.hash(), nil
 }
 
-// frames counts the zstd frames at the start of b: whole ones, and whether
-// something follows that is the start of one at most (RFC 8878, 3.1).
+// frames counts the segments at the start of b, each a zstd frame and one of marks (RFC 8878,
+// 3.1): whole ones, and how many bytes follow.
 func frames(b []byte) (whole int, rest int) {
 	for len(b) > 0 {
 		n := frameLength(b)
 		if n == 0 {
 			break
 		}
+		var marks zstd.Header
+		if marks.Decode(b[n:]) != nil || !marks.Skippable || int64(marks.SkippableSize) > int64(len(b)-n-marksHead) {
+			break
+		}
+		n += marksHead + int(marks.SkippableSize)
 		whole++
 		b = b[n:]
 	}

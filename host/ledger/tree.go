@@ -73,9 +73,10 @@ type Statement struct {
 	Records int64     // how many
 	Root    tlog.Hash // RFC 6962 hash over the records' lines without their ends
 	File    string    // in the folder "segments"
-	Offset  int64     // where the zstd frame begins, in bytes
-	Bytes   int64     // how long the frame is
-	SHA256  tlog.Hash // of the frame
+	Offset  int64     // where its bytes begin
+	Bytes   int64     // how many they are: a zstd frame of the records, and one of their marks
+	SHA256  tlog.Hash // of the bytes
+	Marks   tlog.Hash // SHA-256 of the marks alone
 	From    time.Time // the window: when its first record came,
 	To      time.Time // and when it was closed; UTC, milliseconds
 }
@@ -90,6 +91,7 @@ func (s *Statement) append(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `","offset":`...), s.Offset, 10)
 	b = strconv.AppendInt(append(b, `,"bytes":`...), s.Bytes, 10)
 	b = base64.StdEncoding.AppendEncode(append(b, `,"sha256":"`...), s.SHA256[:])
+	b = base64.StdEncoding.AppendEncode(append(b, `","marks":"`...), s.Marks[:])
 	b = appendTime(append(b, `","from":"`...), s.From)
 	b = appendTime(append(b, `","to":"`...), s.To)
 	return append(b, '"', '}')
@@ -104,6 +106,7 @@ func parseStatement(line []byte) (Statement, error) {
 		File                    string
 		Offset, Bytes           int64
 		SHA256                  tlog.Hash
+		Marks                   tlog.Hash
 		From, To                time.Time
 	}
 	if err := json.Unmarshal(line, &f); err != nil {
@@ -116,7 +119,8 @@ func parseStatement(line []byte) (Statement, error) {
 	if _, err := fileHour(s.File); err != nil {
 		return Statement{}, fmt.Errorf("statement of segment %d: %w", s.Segment, err)
 	}
-	if s.Segment < 0 || s.First < 0 || s.Records < 1 || s.Offset < 0 || s.Bytes < 1 {
+	if s.Segment < 0 || s.First < 0 || s.Records < 1 || s.Offset < 0 || s.Bytes <= marksHead ||
+		s.Records > (s.Bytes-marksHead)/markSize || s.Offset > 1<<60 || s.Bytes > 1<<60 {
 		return Statement{}, fmt.Errorf("statement %.200q: a number is out of range", line)
 	}
 	return s, nil

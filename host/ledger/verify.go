@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -74,7 +73,8 @@ type verifier struct {
 	truth     truth
 	leaves    leaves // of the bundle that was read last
 	levels    []level
-	ends      map[string]int64 // file of segments -> where its last frame ends
+	ends      map[string]int64 // file of segments -> where its last segment ends
+	shift     map[string]int64 // file of segments -> by how many bytes what was found last lies elsewhere
 	last      *Statement       // the statement before; nil: it could not be read
 	missing   []Statement      // of which the file is gone
 	retained  int64            // segments up to here were removed on schedule
@@ -277,7 +277,7 @@ func (v *verifier) survey() {
 
 // walk reads everything in order: statements, their segments, the tiles above.
 func (v *verifier) walk() {
-	v.ends = map[string]int64{}
+	v.ends, v.shift = map[string]int64{}, map[string]int64{}
 	v.levels = nil
 	for n := int64(0); n*tileWidth < v.f.tree.N; n++ {
 		l := v.readLeaves(n)
@@ -313,16 +313,16 @@ func (v *verifier) walk() {
 func (v *verifier) agree(l *leaves, i int, at int64, h tlog.Hash, known bool) bool {
 	switch {
 	case !known:
-		v.out.damage(l.entryFile, at, "neither the statement nor its hash is there: %v", firstOf(l.entryErr, l.tileErr, errShort))
+		v.out.damage(l.entryFile, at, "neither the statement nor its hash is there: %v", firstOf(l.entryErr, l.tileErr, errEntry))
 		return false
 	case !l.entryOK[i]:
-		v.out.damage(l.entryFile, at, "the statement is missing: %v", firstOf(l.entryErr, errShort))
+		v.out.damage(l.entryFile, at, "the statement is missing: %v", firstOf(l.entryErr, errEntry))
 		return false
 	case l.entry[i] != h:
 		v.out.damage(l.entryFile, at, "the statement is not the one of the tree")
 		return false
 	case !l.tileOK[i]:
-		v.out.damage(l.tileFile, at, "the segment's hash is missing: %v", firstOf(l.tileErr, errShort))
+		v.out.damage(l.tileFile, at, "the segment's hash is missing: %v", firstOf(l.tileErr, errEntry))
 	case l.tile[i] != h && v.truth == entriesAgree:
 		v.out.damage(l.tileFile, at, "the segment's hash is not the one of the tree")
 	case l.tile[i] != h:
@@ -331,7 +331,7 @@ func (v *verifier) agree(l *leaves, i int, at int64, h tlog.Hash, known bool) bo
 	return true
 }
 
-var errShort = errors.New("the file is too short")
+var errEntry = errors.New("the file is too short")
 
 func firstOf(list ...error) error {
 	for _, err := range list {
@@ -363,81 +363,6 @@ func (v *verifier) statement(l *leaves, st *Statement, at int64) {
 	v.lastFile = max(v.lastFile, st.File)
 	if st.To.Before(st.From) || v.last != nil && st.From.Before(v.last.From) {
 		v.out.damage(l.entryFile, at, "its times, %v to %v, are not in order", st.From, st.To)
-	}
-}
-
-// content reads the records of a segment.
-func (v *verifier) content(st *Statement) {
-	outside := !v.o.From.IsZero() && st.To.Before(v.o.From) || !v.o.To.IsZero() && st.From.After(v.o.To)
-	if outside && st.Segment != v.f.tree.N-1 {
-		v.before = ""
-		return
-	}
-	err := v.segments.load(st)
-	if errors.Is(err, fs.ErrNotExist) {
-		v.missing = append(v.missing, *st)
-		v.before = ""
-		return
-	}
-	unsealed := errors.Is(err, errFrame)
-	if err != nil && !unsealed {
-		v.out.damaged(st, "%v", err)
-		v.before = ""
-		return
-	}
-	before := v.out.DamageCount
-	n, root, lineErr := v.segments.lines(func(i int64, line []byte) { v.record(st, i, line, !unsealed) })
-	switch {
-	case v.out.DamageCount > before && unsealed:
-	case lineErr != nil && unsealed:
-		v.out.damaged(st, "%v; readable up to record %d", errFrame, st.First+n)
-	case root == st.Root && n == st.Records && unsealed:
-		v.out.damaged(st, "%v, though the records are", errFrame)
-	case unsealed:
-		v.out.damaged(st, "%v, nor are the records", errFrame)
-	case lineErr != nil:
-		v.out.damaged(st, "%v", lineErr)
-	case n != st.Records:
-		v.out.damaged(st, "it has %d records, its statement says %d", n, st.Records)
-	case root != st.Root:
-		v.out.damaged(st, "the records are not those that its statement names")
-	}
-	if unsealed {
-		v.before = ""
-		return
-	}
-	v.out.Checked += n
-	v.beforeEnd = st.To
-	if v.o.Progress != nil {
-		v.o.Progress(st.First+n, v.total)
-	}
-}
-
-// record checks one record. What was not sealed is read only to say where it breaks.
-func (v *verifier) record(st *Statement, i int64, line []byte, sealed bool) {
-	number := st.First + i
-	r, err := v.scan.record(line)
-	if err != nil {
-		v.out.add(Finding{Damage, segmentsName + "/" + st.File, st.Segment, number, 1, err.Error()})
-		v.before = ""
-		return
-	}
-	if !sealed {
-		return
-	}
-	r.Number, r.Segment, r.window = number, st.Segment, st.From
-	if r.Exchange != nil {
-		if said := v.needs.broken(r.Exchange); said != "" {
-			v.out.add(Finding{Violation, segmentsName + "/" + st.File, st.Segment, number, 1, said})
-		}
-	} else {
-		v.event(r)
-	}
-	if v.before = KindExchange; r.Exchange == nil {
-		v.before = strings.Clone(r.Event.Kind) // the memory of the line is used again
-	}
-	if v.o.Each != nil {
-		v.o.Each(r)
 	}
 }
 
