@@ -313,6 +313,6 @@ func (l *Ledger) release() {
 		l.out.Close()
 	}
 	if l.locked != nil {
-		l.locked.Close() // and so unlocked
+		unlock(l.locked)
 	}
 }

@@ -25,3 +25,10 @@ func lock(dir string) (*os.File, error) {
 	}
 	return d, nil
 }
+
+// unlock lets go of the folder. Closing alone would not: a process that is being started
+// at this moment shares the lock until it runs its own program.
+func unlock(d *os.File) {
+	syscall.Flock(int(d.Fd()), syscall.LOCK_UN)
+	d.Close()
+}
