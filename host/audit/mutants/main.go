@@ -158,10 +158,11 @@ func judge(rows []row) error {
 				outside++
 			}
 		}
+		_, outsiders := r.Caught["probe"]
 		switch {
 		case r.Name == unplanted && n > 0:
 			errs = append(errs, errors.New("an instrument sees a leak where none is planted"))
-		case r.Name != unplanted && n > 0 && outside == 0:
+		case r.Name != unplanted && n > 0 && outside == 0 && outsiders:
 			errs = append(errs, fmt.Errorf("%s is caught by the harness alone", r.Name))
 		case r.Name != unplanted && n == 0:
 			errs = append(errs, fmt.Errorf("%s is caught by nothing", r.Name))

@@ -39,7 +39,7 @@ func (b *bench) outputs(ctx context.Context, state string, log, figures []byte) 
 	for _, t := range towns {
 		tells = append(tells, t.name)
 	}
-	tells = append(tells, "20.0.1.", "20.1.1.", "20.2.1.", "20.99.1.", "bespoke-choice=", "GA1.1.", grantsAll)
+	tells = append(tells, "20.0.1.", "20.1.1.", "20.2.1.", "20.99.1.", "bespoke-choice=", "GA1.1.", grantsAll())
 	for _, s := range tells {
 		if bytes.Contains(figures, []byte(s)) {
 			return fmt.Sprintf("the figures have %q, which a visitor is known by", s)

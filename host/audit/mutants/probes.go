@@ -63,15 +63,18 @@ func experiments(refused map[string]string) []experiment {
 		{name: "accounts", host: openHost, path: "/hostile", open: true, more: []string{"--dimensions", "account"}, file: &probe.File{Dimensions: map[string]probe.FileSides{
 			"account": {A: *cookies(map[string]string{"session": "jane"}), B: *cookies(map[string]string{"session": "john"})},
 		}}},
-		{name: "what visitors hide", host: openHost, path: "/hostile", places: anywhere, more: []string{"--dimensions", "place,hidden", "--require", "place,hidden"}, file: &probe.File{Dimensions: map[string]probe.FileSides{
-			"hidden": {A: event("hide", "item-1"), B: event("hide", "item-2"), Declared: true},
-		}}},
+		{name: "what visitors hide", host: openHost, path: "/hostile", places: anywhere, more: []string{"--dimensions", "place,hidden", "--require", "place,hidden"}, file: &probe.File{
+			// Of who lets themselves be known, what they hide is learned from, too.
+			Agree: &probe.Side{Requests: []probe.Step{{Method: "PUT", Path: "/_bespoke/api/choice", ContentType: "application/json", Body: `{"localize":true}`}}},
+			Dimensions: map[string]probe.FileSides{
+				"hidden": {A: event("hide", "item-1"), B: event("hide", "item-2"), Declared: true},
+			}}},
 	}
 	// By whatever somebody refused, their place is not used.
 	for name, no := range map[string]*probe.Side{
 		"a choice of long ago":             cookies(all(openHost, consent.Choice{At: time.Now().Add(-400 * 24 * time.Hour)})),
 		"a choice that cannot be read":     cookies(map[string]string{"bespoke-choice": "forged"}),
-		"a withdrawal, and a TC string":    cookies(chose(openHost, consent.Choice{}), map[string]string{"euconsent-v2": grantsAll}),
+		"a withdrawal, and a TC string":    cookies(chose(openHost, consent.Choice{}), map[string]string{"euconsent-v2": grantsAll()}),
 		"a refusal on another device":      cookies(refused),
 		"strict: a choice of another text": cookies(all(strictHost, consent.Choice{TextVersion: 1})),
 		"strict: DNT":                      {Headers: map[string]string{"DNT": "1"}},

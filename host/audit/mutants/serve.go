@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -172,8 +173,33 @@ func mostTelling(out []byte) string {
 	return lines[0]
 }
 
-// grantsAll is a TC string that grants all that it can.
-const grantsAll = "CQs2gwAQs2gwANwAHCENCuEAwP___wAAAACYAAAAAAAA.IAAA"
+// grantsAll returns a TC string of yesterday (IAB TCF v2, core string, and the segment of
+// disclosed vendors) that grants every purpose, and names no vendor.
+func grantsAll() string {
+	var bits strings.Builder
+	write := func(v uint64, n int) { fmt.Fprintf(&bits, "%0*b", n, v) }
+	text := func() string {
+		s := bits.String() + strings.Repeat("0", (24-bits.Len()%24)%24)
+		raw := make([]byte, len(s)/8)
+		for i := range s {
+			raw[i/8] |= (s[i] - '0') << (7 - i%8)
+		}
+		bits.Reset()
+		return base64.RawURLEncoding.EncodeToString(raw)
+	}
+	day := uint64(time.Now().Add(-24*time.Hour).Truncate(24*time.Hour).Unix() * 10)
+	for _, f := range [...]struct {
+		v uint64
+		n int
+	}{{2, 6}, {day, 36}, {day, 36}, {880, 12}, {7, 12}, {2, 6}, {'E' - 'A', 6}, {'N' - 'A', 6}, {174, 12}, {4, 6}, {1, 1}, {1, 1}, {0, 12},
+		{1<<24 - 1, 24}, {0, 24}, {0, 1}, {0, 6}, {'T' - 'A', 6}, {0, 16}, {0, 1}, {0, 16}, {0, 1}, {0, 12}} {
+		write(f.v, f.n)
+	}
+	core := text()
+	write(1, 3)
+	write(0, 17)
+	return core + "." + text()
+}
 
 // A caller is a browser without a page.
 type caller struct {
@@ -259,8 +285,9 @@ func refusedElsewhere(ctx context.Context, addr string) (map[string]string, erro
 // visit asks for pages as visitors do whom the probe does not play: who allow all in
 // the face of GPC, or have a TC string beside what they say.
 func visit(ctx context.Context, addr string) {
+	tcf := grantsAll()
 	for _, host := range []string{openHost, strictHost} {
-		for _, v := range []struct{ form, cookie, gpc string }{{"allow-all", "", ""}, {"allow-all", "", "1"}, {"refuse-all", grantsAll, ""}, {"", grantsAll, ""}, {"", "", "1"}, {"", "", ""}} {
+		for _, v := range []struct{ form, cookie, gpc string }{{"allow-all", "", ""}, {"allow-all", "", "1"}, {"refuse-all", tcf, ""}, {"", tcf, ""}, {"", "", "1"}, {"", "", ""}} {
 			for _, from := range strings.Split(anywhere, ",") {
 				header := map[string]string{"X-Forwarded-For": from}
 				if v.gpc != "" {

@@ -123,11 +123,10 @@ func (r *Report) settle() {
 			}
 		}
 		switch {
-		case d.Declared:
-		case d.Power:
-			power = append(power, d.Name)
-		case slices.Contains(r.require, d.Name):
+		case !d.Power && slices.Contains(r.require, d.Name): // of what visitors set for themselves: it is not heeded
 			weak = append(weak, d.Name)
+		case d.Power && !d.Declared:
+			power = append(power, d.Name)
 		}
 	}
 	open = slices.DeleteFunc(slices.Compact(open), func(name string) bool { return !slices.Contains(power, name) && !slices.Contains(r.require, name) })
