@@ -129,7 +129,8 @@ func (b *bench) ask(ctx context.Context, args ...string) (out []byte, status int
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):
-		return append(stdout.Bytes(), stderr.Bytes()...), exit.ExitCode()
+		// Where the folder of this run is, is no part of the answer.
+		return bytes.ReplaceAll(append(stdout.Bytes(), stderr.Bytes()...), []byte(b.dir+"/"), nil), exit.ExitCode()
 	case err != nil:
 		return []byte(err.Error()), -1
 	}

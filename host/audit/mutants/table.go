@@ -37,7 +37,7 @@ anything there. Yes is followed by the first thing that was said.
 		for _, in := range instruments {
 			said := strings.NewReplacer("|", "\\|", "\n", " ").Replace(r.Caught[in])
 			if len(said) > 90 {
-				said = said[:90] + "…"
+				said = strings.ToValidUTF8(said[:90], "") + "…"
 			}
 			switch {
 			case said != "":
