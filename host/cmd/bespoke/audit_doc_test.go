@@ -103,7 +103,7 @@ func awaitRefused(t *testing.T, dir string) string {
 func exported(t *testing.T, file string, queries []string) {
 	t.Helper()
 	b, err := os.ReadFile(file)
-	if err != nil || len(queries) != 2 {
+	if err != nil || len(queries) != 3 {
 		t.Fatal(len(queries), err)
 	}
 	denied, given := 0, 0
