@@ -24,7 +24,7 @@ run: build ## build all and start the demo on 127.0.0.1:8080
 
 test: $(BUILTIN) tools-for-tests $(ASC) $(AXE) ## run every test (installs what is missing of Chromium, clang and node through apt)
 	$(GO) vet ./...
-	$(GO) test -timeout 15m ./...
+	$(GO) test -timeout 25m ./...
 
 tools-for-tests:
 	@sh tools/need.sh chromium clang lld nodejs npm
@@ -44,7 +44,7 @@ test-real: $(BUILTIN) ## before a real site, with the real geo database (fetches
 	$(MAKE) geodata
 	$(GO) test -count=1 -tags real -run Real ./geo/... ./host/...
 
-audit: $(BUILTIN) ## a million pairs of visitors who differ only in what they refused (ten minutes)
+audit: $(BUILTIN) ## a million pairs of visitors who differ only in what they refused (half an hour)
 	BESPOKE_PAIRS=$(or $(PAIRS),1000000) $(GO) test -count=1 -timeout 120m -v -run '^TestNonInterference' ./host/edge
 
 audit-mutants: $(BUILTIN) ## plant leaks in the edge, one at a time, and see what catches them (MUTANTS=regexp for some)

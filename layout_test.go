@@ -22,7 +22,7 @@ var only = map[string][]string{
 	"github.com/tetratelabs/wazero":        {"bespoke/modules/engine"},
 	"github.com/oschwald/geoip2-golang":    {"bespoke/geo"},
 	"github.com/oschwald/maxminddb-golang": {"bespoke/geo"},
-	"github.com/maxmind/mmdbwriter":        {"bespoke/geo/demodb"},
+	"github.com/maxmind/mmdbwriter":        {"bespoke/geo/demodb", mutants},
 	"github.com/goccy/go-yaml":             {"bespoke/host/config"},
 	"github.com/spf13/cobra":               {"bespoke/host/cmd/bespoke"},
 	"github.com/nats-io":                   {"bespoke/host/state"},
@@ -33,8 +33,11 @@ var only = map[string][]string{
 	"bespoke/host/watch/prom":              {"bespoke/host/cmd/bespoke"},
 	"bespoke/host/watch/otlp":              {"bespoke/host/cmd/bespoke"},
 	"bespoke/host/edge":                    {"bespoke/host/cmd/bespoke"},
-	"bespoke/host/control":                 {"bespoke/host/cmd/bespoke", "bespoke/host/edge"},
+	"bespoke/host/control":                 {"bespoke/host/cmd/bespoke", "bespoke/host/edge", mutants},
 }
+
+// mutants is a tool of the tests: it makes visitors, sites and databases of its own.
+const mutants = "bespoke/host/audit/mutants"
 
 // leaves import nothing of ours but the contract.
 var leaves = []string{"bespoke/geo", "bespoke/host/consent", "bespoke/host/rewrite", "bespoke/host/ledger"}

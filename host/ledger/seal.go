@@ -9,8 +9,12 @@ import (
 )
 
 // lateWindows is how old the oldest record may become, in windows, before nothing
-// is personalized any more.
-const lateWindows = 5
+// is personalized any more; and lateLeast is what it may always be, as a busy machine's disk
+// takes that long now and then.
+const (
+	lateWindows = 5
+	lateLeast   = 2 * time.Second
+)
 
 // run is the sealer: the only goroutine that hashes, compresses and writes.
 func (l *Ledger) run() {
@@ -70,7 +74,7 @@ func (l *Ledger) checkLate() {
 	now := l.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if since := l.queue.since; !since.IsZero() && now.Sub(since) > lateWindows*l.Window {
+	if since := l.queue.since; !since.IsZero() && now.Sub(since) > max(lateWindows*l.Window, lateLeast) {
 		l.block("records wait too long to be sealed")
 	}
 }
