@@ -22,12 +22,12 @@ build: $(BUILTIN) ## build bin/bespoke
 run: build ## build all and start the demo on 127.0.0.1:8080
 	./bin/bespoke demo
 
-test: $(BUILTIN) tools-for-tests $(ASC) $(AXE) ## run every test (installs what is missing of Chromium, clang and node through apt)
+test: $(BUILTIN) tools-for-tests $(ASC) $(AXE) ## run every test (installs what is missing of Chromium, clang, node and curl through apt)
 	$(GO) vet ./...
 	$(GO) test -timeout 25m ./...
 
 tools-for-tests:
-	@sh tools/need.sh chromium clang lld nodejs npm
+	@sh tools/need.sh chromium clang lld nodejs npm curl
 
 # The AssemblyScript compiler, for the tests of its SDK.
 $(ASC): policies/sdk/assemblyscript/package-lock.json | tools-for-tests

@@ -84,11 +84,11 @@ func BenchmarkWhole(b *testing.B) {
 func needWhole(b *testing.B) {
 	for _, tool := range []string{"wrk", "taskset"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			b.Skip(tool + " is not installed")
+			b.Skip("loads the edge with wrk, on a processor of its own (taskset); on Debian, apt-get install wrk util-linux (make bench-edge does the first):", err)
 		}
 	}
 	if runtime.NumCPU() < 2 {
-		b.Skip("the load and the edge need a processor each")
+		b.Skip("the load and the edge need a processor each, and here is one: two have it run")
 	}
 }
 

@@ -20,7 +20,7 @@ func fullDisk(t *testing.T, dir string) (fill, free func()) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=512k"); err != nil {
-		t.Skipf("a small disk cannot be mounted here: %v", err)
+		t.Skipf("fills a small disk, which only root may mount (sudo, or a container with CAP_SYS_ADMIN, has it run): %v", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, 0); err != nil {

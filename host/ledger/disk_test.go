@@ -82,11 +82,11 @@ func countExchanges(c *content) (n int) {
 // TestDiskFull fills a small file system.
 func TestDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("mounting a small file system needs root")
+		t.Skip("fills a small file system, which only root may mount: sudo has it run")
 	}
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dir).CombinedOutput(); err != nil {
-		t.Skipf("mount: %v: %s", err, out)
+		t.Skipf("fills a small file system, which cannot be mounted here (a container needs CAP_SYS_ADMIN): %v: %s", err, out)
 	}
 	t.Cleanup(func() {
 		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {

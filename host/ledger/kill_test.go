@@ -22,7 +22,7 @@ const killEnv = "LEDGER_KILL_DIR"
 func TestKillChild(t *testing.T) {
 	dir := os.Getenv(killEnv)
 	if dir == "" {
-		t.Skip("only in a process of its own")
+		t.Skip("checks nothing: it is the process that TestKill starts, and kills")
 	}
 	fmt.Println("begin")
 	l, err := Open(Config{Dir: dir + "/ledger", Keys: dir + "/keys", Window: time.Hour})
@@ -55,7 +55,7 @@ func TestKillChild(t *testing.T) {
 // TestKill kills a process that records, at random points, and opens what it left.
 func TestKill(t *testing.T) {
 	if os.Getenv(killEnv) != "" {
-		t.Skip("this is the process that is killed")
+		t.Skip("this is the process that TestKill started: it is not to start more")
 	}
 	exe, err := os.Executable()
 	if err != nil {

@@ -57,7 +57,7 @@ func charsetPage(c Charset) []byte {
 // than the standard's.
 func TestCharsetInBrowser(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it reads 35 large pages in a browser")
+		t.Skip("left out of -short: it reads 35 large pages in a browser")
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := charsetOf(strings.TrimPrefix(r.URL.Path, "/"))
@@ -103,7 +103,7 @@ func TestCharsetInBrowser(t *testing.T) {
 // cases that say what it takes them for.
 func TestSniffInBrowser(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it reads 100 pages in a browser")
+		t.Skip("left out of -short: it reads 100 pages in a browser")
 	}
 	cases := sniffCases()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -91,7 +91,7 @@ func TestTime(t *testing.T) {
 	)
 	r := new(Rewriter)
 	if timeOf(r, compile(t, Options{}, hostileEdits[3]...), hostilePage{rep: "<b>"}.of(1<<20), 4096) <= 0 {
-		t.Skip("the processor's time is not known here")
+		t.Skip("counts the processor's time, which is not known on this system: Linux has it run")
 	}
 	pages := append([]hostilePage(nil), hostilePages...)
 	for _, one := range hostileOne {

@@ -105,11 +105,11 @@ func fill(s *Store, full error, free func() error, logf func(string, ...any)) er
 // TestDiskFull fills a file system of 4 MB.
 func TestDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("mounting a small file system needs root")
+		t.Skip("fills a small file system, which only root may mount: sudo has it run")
 	}
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", dir).CombinedOutput(); err != nil {
-		t.Skipf("mount: %v: %s", err, out)
+		t.Skipf("fills a small file system, which cannot be mounted here (a container needs CAP_SYS_ADMIN): %v: %s", err, out)
 	}
 	t.Cleanup(func() {
 		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
@@ -150,13 +150,13 @@ func TestDiskFull(t *testing.T) {
 // beginning. It must say so, and go on from there when there is room.
 func TestDiskFullFromTheStart(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("mounting a small file system needs root")
+		t.Skip("fills a small file system, which only root may mount: sudo has it run")
 	}
 	faults := make(map[string]bool)
 	for pages := range 24 {
 		dir := t.TempDir()
 		if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", dir).CombinedOutput(); err != nil {
-			t.Skipf("mount: %v: %s", err, out)
+			t.Skipf("fills a small file system, which cannot be mounted here (a container needs CAP_SYS_ADMIN): %v: %s", err, out)
 		}
 		t.Cleanup(func() {
 			if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {

@@ -20,7 +20,7 @@ func mapped(t testing.TB, size int) (*linuxMemory, []byte) {
 	t.Helper()
 	p, ok := newPager().(*linuxPager)
 	if !ok {
-		t.Skip("this kernel has no PAGEMAP_SCAN")
+		t.Skip("tests how memory is put back by PAGEMAP_SCAN, which this kernel has not or does not allow: Linux 6.7 or later has it run")
 	}
 	content := make([]byte, size)
 	rand.NewChaCha8([32]byte{}).Read(content)
@@ -157,7 +157,7 @@ func TestPoorSystem(t *testing.T) {
 	}
 	defer e.Close(ctx)
 	if e.pager == nil {
-		t.Skip("this kernel has no PAGEMAP_SCAN")
+		t.Skip("tests how memory is put back by PAGEMAP_SCAN, which this kernel has not or does not allow: Linux 6.7 or later has it run")
 	}
 	rich := e.pager
 	// Eight pages of memory, and an on_response that does nothing.

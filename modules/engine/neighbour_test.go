@@ -37,7 +37,7 @@ func latencies(t *testing.T, m *engine.Module, for_ time.Duration) []time.Durati
 // suspended, so for most of the time there is nothing to be seen of them.
 func TestNeighbours(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes seconds")
+		t.Skip("left out of -short: it watches a policy beside bad ones for seven seconds")
 	}
 	e := start(t, engine.Config{})
 	good := load(t, e, large(echo()).bytes())

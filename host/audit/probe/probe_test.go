@@ -352,7 +352,7 @@ func TestSaved(t *testing.T) {
 // The script of a pair asks again, and finds the difference.
 func TestRepeat(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is not installed")
+		t.Skip("runs the script that repeats a finding, which asks with curl, and there is none (Debian: apt-get install curl; make test does it):", err)
 	}
 	s := httptest.NewServer(planted{leak: func(w http.ResponseWriter, _ *http.Request, about string) { io.WriteString(w, about) }})
 	defer s.Close()
