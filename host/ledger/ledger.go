@@ -12,7 +12,8 @@
 // signed; repair what no crash explains, or sign what it did not write itself; make
 // an exchange wait for the disk, a witness or another exchange's seal.
 //
-// It imports nothing else of ours, so that who audits it needs to read no more.
+// Of ours it imports modules/abi alone, the contract that says which key needs which
+// purpose, so that who audits it needs to read no more.
 package ledger
 
 import (
