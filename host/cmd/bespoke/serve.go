@@ -158,8 +158,9 @@ func serve(ctx context.Context, file string, log *slog.Logger, ready func(*proce
 	}
 }
 
-func start(ctx context.Context, file string, log *slog.Logger) (p *process, err error) {
-	p = &process{file: file, log: log}
+// start readies a process. After an error all that it opened is closed again.
+func start(ctx context.Context, file string, log *slog.Logger) (_ *process, err error) {
+	p := &process{file: file, log: log} // no named result: returning nil would take it from what closes
 	// The engine's context must outlive the signal that ends ctx: requests that
 	// have arrived still run policies.
 	site, modules, err := edge.Load(context.WithoutCancel(ctx), file, log)

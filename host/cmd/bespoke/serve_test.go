@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +21,7 @@ import (
 
 	"bespoke/geo/demodb"
 	"bespoke/host/control"
+	"bespoke/host/ledger"
 )
 
 type lockedBuffer struct {
@@ -45,6 +48,42 @@ func (l *lockedBuffer) await(t *testing.T, text string) {
 		if time.Since(began) > 20*time.Second {
 			t.Fatalf("the log never said %q:\n%s", text, l)
 		}
+	}
+}
+
+// A port that is taken is told, and leaves the state folder to the next start: the ledger
+// is closed in order.
+func TestStartWherePortIsTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	file := filepath.Join(t.TempDir(), "bespoke.yaml")
+	try := func(listen, admin string) (*process, error) {
+		text := fmt.Sprintf("listen: %s\nadmin: %s\nstate: state\ntenants: [{name: shop, hosts: [shop.localhost], origin: \"http://127.0.0.1:1\"}]\n", listen, admin)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return start(context.Background(), file, slog.New(slog.DiscardHandler))
+	}
+	const free = "127.0.0.1:0"
+	for _, c := range [][3]string{{taken.Addr().String(), free, "listen: "}, {free, taken.Addr().String(), "admin: "}} {
+		p, err := try(c[0], c[1])
+		if p != nil || !errors.Is(err, syscall.EADDRINUSE) || !strings.HasPrefix(err.Error(), c[2]) {
+			t.Errorf("%s: %v", c[2], err)
+		}
+		v, err := ledger.Verify(filepath.Join(filepath.Dir(file), "state", "ledger"), ledger.VerifyOptions{})
+		if err != nil || !v.Intact() || !v.Closed {
+			t.Errorf("%s: the ledger was not closed in order: %+v, %v", c[2], v, err)
+		}
+	}
+	p, err := try(free, free)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.stop(); err != nil {
+		t.Error(err)
 	}
 }
 
