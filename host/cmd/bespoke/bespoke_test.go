@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,9 +16,38 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(tests{m}, map[string]func(){
 		"bespoke": main,
 	})
+}
+
+// tests are all of this package, after which nothing of them is left.
+type tests struct{ *testing.M }
+
+func (m tests) Run() int {
+	defer func() { os.RemoveAll(compiled()) }()
+	return m.M.Run()
+}
+
+// compiled is the folder of compiled policies that the edges of all tests share: to
+// compile the built-in ones takes a processor seconds.
+var compiled = sync.OnceValue(func() string {
+	dir, err := os.MkdirTemp("", "bespoke-test-compiled-")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+})
+
+// shareCompiled has the edge that will keep its state in a folder share compiled.
+func shareCompiled(t testing.TB, state string) {
+	t.Helper()
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(compiled(), filepath.Join(state, "cache")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // The command as a user meets it: each file in testdata/script is a session.
@@ -28,7 +58,8 @@ func TestScript(t *testing.T) {
 		w.Write([]byte("<ul id=results><li data-lat=52.5 data-lon=13.4>Berlin</li><li data-lat=37.8 data-lon=-122.4>San Francisco</li></ul>\n"))
 	}))
 	defer origin.Close()
-	cache := t.TempDir()
+	state := t.TempDir()
+	shareCompiled(t, state)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
@@ -40,7 +71,7 @@ func TestScript(t *testing.T) {
 			_, port, _ := net.SplitHostPort(ln.Addr().String())
 			e.Setenv("PORT", port)
 			e.Setenv("ORIGIN", origin.URL)
-			e.Setenv("STATE", cache) // shared, so that the built-in module is compiled once
+			e.Setenv("STATE", state)
 			var db bytes.Buffer
 			if err := demodb.Build(&db); err != nil {
 				return err

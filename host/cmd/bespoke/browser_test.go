@@ -18,6 +18,14 @@ import (
 // demo starts the demo on a free port and returns the port.
 func demo(t *testing.T) string {
 	t.Helper()
+	state := t.TempDir()
+	shareCompiled(t, state)
+	return demoWith(t, "--state", state)
+}
+
+// demoWith is demo with these arguments.
+func demoWith(t *testing.T, a ...string) string {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +37,7 @@ func demo(t *testing.T) string {
 	ended := make(chan error, 1)
 	go func() {
 		cmd := root()
-		cmd.SetArgs([]string{"demo", "--listen", "127.0.0.1:" + port})
+		cmd.SetArgs(append([]string{"demo", "--listen", "127.0.0.1:" + port}, a...))
 		cmd.SetOut(in)
 		cmd.SetErr(os.Stderr)
 		err := cmd.ExecuteContext(ctx)
@@ -80,7 +88,14 @@ func shot(t *testing.T, ctx context.Context, name string) {
 // What a stranger sees: the list in the site's order; allow, and it is ordered
 // for them; a name, and it greets them; refuse, and what was inferred is gone.
 func TestBrowser(t *testing.T) {
-	port := demo(t)
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	t.Cleanup(func() {
+		if left, err := filepath.Glob(filepath.Join(temporary, "bespoke-demo-*")); err != nil || left != nil {
+			t.Errorf("the demo ended, and left %v, %v", left, err)
+		}
+	})
+	port := demoWith(t)
 	ctx := browser(t)
 	site := "http://stores.localhost:" + port + "/"
 

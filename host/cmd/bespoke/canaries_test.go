@@ -44,7 +44,8 @@ func serving(t *testing.T, file string, log *lockedBuffer) *process {
 	}
 }
 
-// soon are the canaries of the configuration, without the waits that spare real sites.
+// soon are the canaries of the configuration, without the waits that spare real sites. A
+// round that is under way is begun anew: what the site does was changed in it.
 func soon(p *process, tenant string) {
 	site := p.site.Load()
 	for i := range site.Tenants {
@@ -92,6 +93,7 @@ func canariesAlarm(t *testing.T, trusted string) {
 	}))
 	defer origin.Close()
 	dir := t.TempDir()
+	shareCompiled(t, filepath.Join(dir, "state"))
 	var db bytes.Buffer
 	if err := demodb.Build(&db); err != nil {
 		t.Fatal(err)
@@ -126,7 +128,8 @@ tenants:
 	}
 	soon(p, "stores")
 	s := awaitStanding(t, p, func(s *probe.Standing) bool { return s.Rounds[probe.Equal] > 0 })
-	if s.Alarm != nil || len(s.Rounds) != 1 || !strings.Contains(s.Last.Because, "place") {
+	// On a machine that is busy, a policy may come too late in a whole round: that one shows nothing.
+	if s.Alarm != nil || s.Rounds[probe.Equal]+s.Rounds[probe.NoPower] < 1 || s.Rounds[probe.Differs]+s.Rounds[probe.Failed] > 0 || !strings.Contains(s.Last.Because, "place") {
 		t.Fatalf("an honest site: %+v %+v", s, s.Last)
 	}
 	if m := metrics(); !strings.Contains(m, `bespoke_canary_alarm{tenant="stores"} 0`) {
@@ -134,7 +137,9 @@ tenants:
 	}
 
 	leaks.Store(true)
-	s = awaitStanding(t, p, func(s *probe.Standing) bool { return s.Alarm != nil })
+	leaked := time.Now()
+	soon(p, "stores")
+	s = awaitStanding(t, p, func(s *probe.Standing) bool { return s.Alarm != nil && s.Alarm.Started.After(leaked) })
 	if s.Alarm.Verdict != probe.Differs || s.Alarm.Report == nil || !strings.Contains(s.Alarm.Because, "place") || len(s.Alarm.Report.Exhibits) == 0 {
 		t.Fatalf("%+v", s.Alarm)
 	}
@@ -168,11 +173,13 @@ tenants:
 	// A round that shows nothing ends no alarm.
 	same.Store(true)
 	leaks.Store(false)
+	soon(p, "stores")
 	s = awaitStanding(t, p, func(s *probe.Standing) bool { return s.Last.Verdict == probe.NoPower })
 	if s.Alarm == nil {
 		t.Error("a round without power ended the alarm")
 	}
 	same.Store(false)
+	soon(p, "stores")
 	awaitStanding(t, p, func(s *probe.Standing) bool { return s.Alarm == nil && s.Last.Verdict == probe.Equal })
 }
 
@@ -190,7 +197,9 @@ func TestCanariesAreNoVisitors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer origins.stop()
-	file, err := writeDemo(t.TempDir(), "", "", sites, origins)
+	state := t.TempDir()
+	shareCompiled(t, state)
+	file, err := writeDemo(state, "", "", sites, origins)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ tenants:
   - {name: books, hosts: [books.example], origin: "http://127.0.0.1:1", catalogue: {file: books.jsonl}}
   - {name: plain, hosts: [plain.example], origin: "http://127.0.0.1:1"}
 `)
+	shareCompiled(t, filepath.Join(s.dir, "state"))
 	tokens := control.NewTokens(filepath.Join(s.dir, "state"))
 	for _, k := range []struct {
 		to    *string
@@ -243,6 +244,19 @@ func (s *shop) brokenOff() {
 // While one catalogue comes in, a second waits outside.
 func TestCatalogueOneAtATime(t *testing.T) {
 	s := openShop(t)
+	for deadline := time.Now().Add(time.Minute); !oneAtATime(t, s); {
+		if time.Now().After(deadline) {
+			t.Fatal("two catalogues were never on their way at once")
+		}
+	}
+	if a := s.ask(s.looker, "GET", storesCatalogue, "", nil); a.Items != 1 {
+		t.Errorf("%s", a.body)
+	}
+}
+
+// oneAtATime sends a catalogue slowly and another one meanwhile, and reports whether it
+// was the second that was refused. If it came in before the first, that one is.
+func oneAtATime(t *testing.T, s *shop) bool {
 	body, more := io.Pipe()
 	req, _ := http.NewRequest("PUT", s.admin+storesCatalogue, body)
 	const blank = 200_000 // lines, so that the handler begins before the end
@@ -261,22 +275,30 @@ func TestCatalogueOneAtATime(t *testing.T) {
 		first <- resp.StatusCode
 	}()
 	io.WriteString(more, `{"id":"slow"}`+strings.Repeat("\n", blank))
-	busy := false
-	for began := time.Now(); !busy && time.Since(began) < 20*time.Second; {
+	defer more.Close()
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
 		a := s.ask(s.operator, "PUT", storesCatalogue, "text/csv", strings.NewReader("id\nfast\n"))
-		busy = a.status == 503 && a.Code == "busy"
-	}
-	if !busy {
-		t.Error("two catalogues were taken at once")
+		if a.status == 503 && a.Code == "busy" {
+			break
+		}
+		select {
+		case got := <-first:
+			if got != 503 {
+				t.Fatalf("the first one, before its end: %d", got)
+			}
+			return false
+		default:
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("two catalogues were taken at once")
+		}
 	}
 	io.WriteString(more, "\n")
 	more.Close()
 	if got := <-first; got != 200 {
 		t.Errorf("the first one: %d", got)
 	}
-	if a := s.ask(s.looker, "GET", storesCatalogue, "", nil); a.Items != 1 {
-		t.Errorf("%s", a.body)
-	}
+	return true
 }
 
 // The file of a configuration is read again with it, if it changed.

@@ -134,20 +134,21 @@ func ascending(seen string) bool {
 	return len(prices) > 1 && slices.IsSorted(prices)
 }
 
-// A person is one visitor with a browser of their own.
+// A person is one visitor of a site, with a browser of their own.
 type person struct {
 	keyboard
 	site string
 }
 
-func newPerson(t *testing.T, b context.Context, site string, headers network.Headers) person {
+// newPerson returns a browser of somebody's own, whose every request has these headers.
+func newPerson(t *testing.T, b context.Context, headers network.Headers) context.Context {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(b, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	if headers != nil {
 		must(t)(chromedp.Call(ctx, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: headers}))
 	}
-	return person{keyboard{t, ctx}, site}
+	return ctx
 }
 
 // act chooses in the privacy centre.
@@ -216,14 +217,21 @@ func TestExamples(t *testing.T) {
 	if err := chromedp.Do(b); err != nil {
 		t.Fatal(err)
 	}
+	// They are new to each site, as what a browser keeps of one it shows to no other. A
+	// browser of their own at each site would take most of the time.
+	var people [5]context.Context
+	for i := range people {
+		people[i] = newPerson(t, b, map[int]network.Headers{3: {"Sec-GPC": "1"}}[i])
+	}
 	for _, x := range exampleSites(t) {
 		t.Run(x.name, func(t *testing.T) {
 			site := "http://" + x.name + ".localhost:" + port
-			origin := newPerson(t, b, site, nil)
+			visitor := func(i int) person { return person{keyboard{t, people[i]}, site} }
+			origin := visitor(0)
 			origin.open(site + x.page)
 			everybody := origin.eval(x.look)
 
-			allows := newPerson(t, b, site, nil)
+			allows := visitor(1)
 			allows.act("allow-all")
 			seen := allows.see(x)
 			if x.inferred != nil && !x.inferred(seen) || x.inferred == nil && seen != everybody {
@@ -237,18 +245,18 @@ func TestExamples(t *testing.T) {
 			if got := allows.eval(x.look); got != everybody {
 				t.Errorf("who refuses after all sees %q, everybody %q", got, everybody)
 			}
-			refuses := newPerson(t, b, site, nil)
+			refuses := visitor(2)
 			refuses.act("refuse-all")
 			if got := refuses.see(x); got != everybody || x.inferred != nil && x.inferred(got) {
 				t.Errorf("who refuses sees %q, everybody %q", got, everybody)
 			}
 
-			signal := newPerson(t, b, site, network.Headers{"Sec-GPC": "1"})
+			signal := visitor(3)
 			if got := signal.see(x); got != everybody {
 				t.Errorf("with Sec-GPC: %q, everybody %q", got, everybody)
 			}
 
-			chooses := newPerson(t, b, site, nil)
+			chooses := visitor(4)
 			chooses.act("allow-all")
 			chooses.see(x)
 			if x.prefer != nil {

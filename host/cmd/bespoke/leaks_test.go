@@ -285,6 +285,7 @@ func watchAll(t *testing.T, level slog.Level) *watched {
 		t.Fatal(err)
 	}
 	t.Cleanup(origins.stop)
+	shareCompiled(t, w.dir)
 	file, err := writeDemo(w.dir, "", "127.0.0.1:0", sites, origins)
 	if err != nil {
 		t.Fatal(err)

@@ -117,6 +117,7 @@ func TestRefusalSurvivesKill(t *testing.T) {
 	}))
 	defer origin.Close()
 	dir := t.TempDir()
+	shareCompiled(t, filepath.Join(dir, "state"))
 	var db bytes.Buffer
 	if err := demodb.Build(&db); err != nil {
 		t.Fatal(err)

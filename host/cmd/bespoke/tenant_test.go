@@ -32,6 +32,7 @@ func ownDemoAt(t *testing.T, state string) (port, printed string) {
 	}
 	_, port, _ = net.SplitHostPort(ln.Addr().String())
 	ln.Close()
+	shareCompiled(t, state)
 	ctx, cancel := context.WithCancel(context.Background())
 	var out lockedBuffer
 	ended := make(chan error, 1)

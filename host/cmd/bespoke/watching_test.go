@@ -27,6 +27,7 @@ func TestReadiness(t *testing.T) {
 	}))
 	defer origin.Close()
 	dir := t.TempDir()
+	shareCompiled(t, filepath.Join(dir, "state"))
 	file := filepath.Join(dir, "bespoke.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ntenants: [{name: shop, hosts: [shop.localhost], origin: %q}]\n", origin.URL), 0o600); err != nil {
 		t.Fatal(err)
