@@ -42,6 +42,21 @@ func (d *Decision) Signal(p abi.Purpose) Signal { return d.signals[p] }
 // Facts returns what the decision stands on.
 func (d *Decision) Facts() *Facts { return &d.facts }
 
+// A Settled is all that was settled, and what it stands on, as a key of maps: it is equal
+// for two decisions if their Grants, Rule, Signal, Facts and Jurisdiction are.
+type Settled struct {
+	granted      Set
+	rules        [abi.Purposes]Rule
+	signals      [abi.Purposes]Signal
+	facts        Facts
+	jurisdiction Jurisdiction
+}
+
+// Settled returns what was settled.
+func (d *Decision) Settled() Settled {
+	return Settled{d.granted, d.rules, d.signals, d.facts, d.Jurisdiction}
+}
+
 const (
 	// ChoiceLife is how long a choice is relied on, and how long nobody is asked again.
 	ChoiceLife = 365 * 24 * time.Hour

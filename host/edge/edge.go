@@ -27,7 +27,9 @@ import (
 	"bespoke/geo"
 	"bespoke/host/audit/exhibit"
 	"bespoke/host/config"
+	"bespoke/host/consent"
 	"bespoke/host/control"
+	"bespoke/host/ledger"
 	"bespoke/host/profile"
 	"bespoke/host/rewrite"
 	"bespoke/host/watch"
@@ -83,8 +85,9 @@ type Edge struct {
 	unwatch  func()       // ends what New subscribed to
 	uploads  atomic.Int64 // bytes of request bodies that are held
 
-	counted   atomic.Uint64 // exchanges, for the sample
-	exchanges atomic.Uint64 // that chose versions of policies: picks those of a canary
+	decisions *memo[consent.Settled, ledger.Decision] // as they are recorded
+	counted   atomic.Uint64                           // exchanges, for the sample
+	exchanges atomic.Uint64                           // that chose versions of policies: picks those of a canary
 
 	// What is counted: of sites, and of requests that are no site's.
 	meters   *watch.Meters
@@ -114,7 +117,7 @@ func New(c Config) (*Edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, subjects: c.Subjects, learned: c.Recommenders, exhibits: c.Exhibits, privacy: privacy, ledger: c.Ledger, sample: cmp.Or(c.Sample, SampleEvery), traces: c.Traces, log: c.Log, now: c.Now}
+	e := &Edge{ctx: context.Background(), sealer: c.Sealer, store: c.Store, subjects: c.Subjects, learned: c.Recommenders, exhibits: c.Exhibits, privacy: privacy, ledger: c.Ledger, sample: cmp.Or(c.Sample, SampleEvery), decisions: newMemo[consent.Settled, ledger.Decision](256), traces: c.Traces, log: c.Log, now: c.Now}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}

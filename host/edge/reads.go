@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -16,6 +17,14 @@ type readable struct {
 	names    []string       // by number, as the manifest writes them, sorted; then consent.*, which needs no declaration
 	exact    map[string]int // number by key
 	families []family       // those that end in "*"
+	lists    *memo[readSet, ledger.Reads]
+}
+
+// A readSet is what a policy read, where 64 keys are declared at most: a bit a key of each
+// outcome, and a bit a class.
+type readSet struct {
+	given, withheld, absent uint64
+	undeclared              [readClasses]bool
 }
 
 type family struct {
@@ -28,7 +37,7 @@ type family struct {
 const siteOwn = -1
 
 func newReadable(m *abi.Manifest) *readable {
-	r := &readable{exact: map[string]int{}}
+	r := &readable{exact: map[string]int{}, lists: newMemo[readSet, ledger.Reads](64)}
 	for key := range m.Reads {
 		if !strings.HasPrefix(key, abi.KeyConfig) {
 			r.names = append(r.names, key)
@@ -75,6 +84,41 @@ func (r *readable) words() int {
 		return 0
 	}
 	return (len(r.names) + 63) / 64
+}
+
+// list writes down what a policy read: set has the bits of its keys, of each outcome in turn.
+// What visitors' exchanges come to differs little, so it is kept.
+func (r *readable) list(set []uint64, d *done) ledger.Reads {
+	if r.words() != 1 {
+		return r.write(set, d)
+	}
+	key := readSet{set[readGiven], set[readWithheld], set[readAbsent], d.undeclared}
+	return *r.lists.of(key, func() ledger.Reads {
+		w := r.write(set, d)
+		w.Encode()
+		return w
+	})
+}
+
+func (r *readable) write(set []uint64, d *done) (w ledger.Reads) {
+	of := func(outcome int) []uint64 { return set[outcome*d.words:][:d.words] }
+	w.Given, w.Withheld, w.Absent = r.named(of(readGiven)), r.named(of(readWithheld)), r.named(of(readAbsent))
+	for class, read := range d.undeclared {
+		if read {
+			w.Undeclared = append(w.Undeclared, abi.Class(class).String())
+		}
+	}
+	return w
+}
+
+// named lists the keys whose bits are set.
+func (r *readable) named(set []uint64) (names []string) {
+	for w, word := range set {
+		for ; word != 0; word &= word - 1 {
+			names = append(names, r.names[w<<6+bits.TrailingZeros64(word)])
+		}
+	}
+	return names
 }
 
 // A done is what a policy did in an exchange, in both phases.

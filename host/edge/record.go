@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"hash"
 	"io"
-	"math/bits"
-	"unsafe"
 
 	"bespoke/host/consent"
 	"bespoke/host/ledger"
@@ -42,14 +40,11 @@ type recording struct {
 	bits     []uint64 // of did: see done
 	in, out  tap      // of the bodies, where they are sampled
 
-	record    ledger.Exchange
-	decision  ledger.Decision
-	purposes  [abi.Purposes]ledger.PurposeDecision
-	policies  []ledger.Policy
-	names     []string // holds the lists of policies
-	facts, id []byte
-	plan      hash.Hash
-	text      []byte // goes into plan
+	record   ledger.Exchange
+	policies []ledger.Policy
+	id       []byte
+	plan     hash.Hash
+	text     []byte // goes into plan
 }
 
 // reset readies r for the next exchange.
@@ -129,7 +124,7 @@ func (x *exchange) compose(f fault) *ledger.Exchange {
 		e.Policies = x.recordPolicies()
 	}
 	if x.tally.decided {
-		e.Decision = r.decide(&x.decision)
+		e.Decision = x.edge.decided(&x.decision)
 	}
 	x.recordEdits(e)
 	return e
@@ -148,28 +143,29 @@ func seal(l Ledger, e *ledger.Exchange) {
 	}
 }
 
-// decide writes down a decision. Where the visitor is shows only where their place
-// settled something.
-func (r *recording) decide(d *consent.Decision) *ledger.Decision {
-	r.facts = d.Facts().AppendText(r.facts[:0])
-	r.decision = ledger.Decision{Facts: stringOf(r.facts), Purposes: r.purposes[:]}
-	for p := range abi.Purpose(abi.Purposes) {
-		r.purposes[p] = ledger.PurposeDecision{Purpose: p.String(), Granted: d.Grants(p), Rule: d.Rule(p).String(), Signal: d.Signal(p).String()}
-		if d.Rule(p) == consent.ByJurisdiction {
-			r.decision.Jurisdiction = d.Jurisdiction.ID
-		}
-	}
-	return &r.decision
+// decided writes down a decision. There are few that differ, so their text is kept.
+func (e *Edge) decided(d *consent.Decision) *ledger.Decision {
+	return e.decisions.of(d.Settled(), func() ledger.Decision { return writeDecision(d) })
 }
 
-// stringOf is b as a string, without a copy. The ledger does not keep it, and b
-// is not written before the next exchange.
-func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// writeDecision writes down a decision. Where the visitor is shows only where their place
+// settled something.
+func writeDecision(d *consent.Decision) ledger.Decision {
+	w := ledger.Decision{Facts: string(d.Facts().AppendText(nil)), Purposes: make([]ledger.PurposeDecision, abi.Purposes)}
+	for p := range abi.Purpose(abi.Purposes) {
+		w.Purposes[p] = ledger.PurposeDecision{Purpose: p.String(), Granted: d.Grants(p), Rule: d.Rule(p).String(), Signal: d.Signal(p).String()}
+		if d.Rule(p) == consent.ByJurisdiction {
+			w.Jurisdiction = d.Jurisdiction.ID
+		}
+	}
+	w.Encode()
+	return w
+}
 
 // recordPolicies writes down what the route's policies did.
 func (x *exchange) recordPolicies() []ledger.Policy {
 	r := x.rec
-	r.policies, r.names = r.policies[:0], r.names[:0]
+	r.policies = r.policies[:0]
 	for i := range x.route.policies {
 		p := &x.route.policies[i]
 		one := ledger.Policy{Name: p.name, Outcome: outcomeIdle}
@@ -190,33 +186,11 @@ func (x *exchange) recordPolicies() []ledger.Policy {
 				one.Outcome = outcomeRan
 			}
 			one.Edits = d.edits
-			one.Given, one.Withheld, one.Absent = r.read(pk.reads, d, readGiven), r.read(pk.reads, d, readWithheld), r.read(pk.reads, d, readAbsent)
-			one.Undeclared = r.undeclared(d)
+			one.Reads = pk.reads.list(r.bits[d.reads:], d)
 		}
 		r.policies = append(r.policies, one)
 	}
 	return r.policies
-}
-
-// read lists what a policy read with an outcome.
-func (r *recording) read(keys *readable, d *done, o int) []string {
-	mark := len(r.names)
-	for w, word := range r.bits[d.reads+o*d.words:][:d.words] {
-		for ; word != 0; word &= word - 1 {
-			r.names = append(r.names, keys.names[w<<6+bits.TrailingZeros64(word)])
-		}
-	}
-	return r.names[mark:len(r.names):len(r.names)]
-}
-
-func (r *recording) undeclared(d *done) []string {
-	mark := len(r.names)
-	for class, read := range d.undeclared {
-		if read {
-			r.names = append(r.names, abi.Class(class).String())
-		}
-	}
-	return r.names[mark:len(r.names):len(r.names)]
 }
 
 // recordEdits writes down what policies emitted, and what became of it.

@@ -428,8 +428,8 @@ func (w *rerun) compareRecord(recorded *ledger.Exchange) {
 	if w.e.Origin != nil {
 		got.In = sha256.Sum256(w.e.Origin.Body)
 	}
-	if got.Decision != nil && recorded.Decision != nil {
-		got.Decision.Jurisdiction = recorded.Decision.Jurisdiction
+	if d := got.Decision; d != nil && recorded.Decision != nil {
+		got.Decision = &ledger.Decision{Jurisdiction: recorded.Decision.Jurisdiction, Facts: d.Facts, Purposes: d.Purposes}
 	}
 	w.compareBody("the record", "is in the ledger", got.AppendJSON(nil), recorded.AppendJSON(nil))
 }

@@ -16,7 +16,7 @@ func typical(r *rand.Rand, x *Exchange, now time.Time) {
 	route := int(r.ExpFloat64()*2) % len(benchRoutes)
 	*x = Exchange{
 		Time: now, Tenant: benchTenants[tenant], Route: benchRoutes[route], Served: "origin", Status: 200,
-		Decision: x.Decision, Policies: x.Policies[:3], Edits: 3 + r.IntN(9),
+		Policies: x.Policies[:3], Edits: 3 + r.IntN(9),
 	}
 	if r.IntN(40) == 0 {
 		x.Status = 404
@@ -25,12 +25,12 @@ func typical(r *rand.Rand, x *Exchange, now time.Time) {
 	binary.LittleEndian.PutUint64(x.Plan[:], r.Uint64())
 	binary.LittleEndian.PutUint64(x.Plan[8:], r.Uint64())
 	v := &benchVisitors[min(int(r.ExpFloat64()*2), len(benchVisitors)-1)]
-	d := x.Decision
-	d.Facts, d.Jurisdiction = v.facts, v.jurisdiction
-	for i := range d.Purposes {
-		p := &d.Purposes[i]
-		p.Granted, p.Rule, p.Signal = v.granted[i] == '1', v.rules[i], v.signals[i]
+	d := &Decision{Facts: v.facts, Jurisdiction: v.jurisdiction}
+	for i, p := range []string{"localize", "locate", "personalize", "advertise", "measure"} {
+		d.Purposes = append(d.Purposes, PurposeDecision{p, v.granted[i] == '1', v.rules[i], v.signals[i]})
 	}
+	d.Encode() // as the edge does, for which there are few that differ
+	x.Decision = d
 	granted := v.granted[2] == '1'
 	if x.Sealed = granted; granted {
 		binary.LittleEndian.PutUint64(x.Pseudonym[:], r.Uint64())
@@ -39,13 +39,12 @@ func typical(r *rand.Rand, x *Exchange, now time.Time) {
 		p := &x.Policies[i]
 		p.Name = benchPolicies[(tenant+i)%len(benchPolicies)]
 		p.Digest = [16]byte{byte(i / 2), 0x5a, byte(tenant), 0xc3, 0x11, 0x9f, byte(tenant * 7), 0x42, 8, 0xd1, 0x0e, 0x77, 0x3a, 0xb4, 0xee, 1}
-		p.Outcome, p.Reused, p.Edits = "ran", r.IntN(3) > 0, (route+i)%4
-		p.Given, p.Withheld, p.Absent = benchKeys[i][:2], nil, nil
-		if granted {
-			p.Given = benchKeys[i]
-		} else {
-			p.Withheld = benchKeys[i][2:]
+		p.Outcome, p.Edits = "ran", (route+i)%4
+		p.Reads = Reads{Given: benchKeys[i]}
+		if !granted {
+			p.Reads = Reads{Given: benchKeys[i][:2], Withheld: benchKeys[i][2:]}
 		}
+		p.Reads.Encode()
 	}
 	x.Policies[2].Edits = x.Edits - x.Policies[0].Edits - x.Policies[1].Edits
 	if r.IntN(64) == 0 {
@@ -79,10 +78,7 @@ var (
 )
 
 func newTypical() *Exchange {
-	return &Exchange{
-		Decision: &Decision{Purposes: []PurposeDecision{{Purpose: "localize"}, {Purpose: "locate"}, {Purpose: "personalize"}, {Purpose: "advertise"}, {Purpose: "measure"}}},
-		Policies: make([]Policy, 3),
-	}
+	return &Exchange{Policies: make([]Policy, 3)}
 }
 
 // cpu is the processor time that this process has used.

@@ -32,9 +32,10 @@ func (b *builder) Write(p []byte) (int, error) {
 
 func (b *builder) open() error {
 	// One goroutine: the sealer's. The other cores belong to exchanges. Records
-	// repeat what the last few hundred said, so a larger window finds no more.
+	// repeat what the last few dozen said, so a larger window finds little more, and
+	// costs the cache. The statement's hashes are a better checksum.
 	enc, err := zstd.NewWriter(b, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(chunkSize), zstd.WithEncoderCRC(true))
+		zstd.WithWindowSize(64<<10), zstd.WithEncoderCRC(false))
 	b.enc = enc
 	return err
 }

@@ -66,7 +66,13 @@ type Decision struct {
 	Jurisdiction string // "" unless some purpose was settled by its default
 	Facts        string // the signals, reduced to what the decision depends on
 	Purposes     []PurposeDecision
+
+	text string // see Encode
 }
+
+// Encode has the decision encoded once for all records that it is part of. It must not be
+// changed after.
+func (d *Decision) Encode() { d.text = string(d.appendJSON(nil)) }
 
 // A PurposeDecision says what settled one purpose.
 type PurposeDecision struct {
@@ -84,14 +90,32 @@ type Policy struct {
 	Digest  [16]byte
 	Version int    // of an uploaded policy; 0 otherwise
 	Outcome string // Ran, failed and why ("failed fuel"), suspended, missing, idle (nothing to do in this exchange)
-	Reused  bool   // the plan came from memory, from a run with equal inputs
 	Edits   int
+	Reads
+}
 
-	// What was read, each once. Declared keys are written as the manifest declares
-	// them ("profile.affinity.*"), others by their class only, and all in the manifest's
-	// order, not in that of the reads: a policy chooses names and order, and could hide
-	// data in them. config.*, which is the site's own, is left out.
+// Reads is what a policy read, each key once. Declared keys are written as the manifest declares
+// them ("profile.affinity.*"), others by their class only, and all in the manifest's
+// order, not in that of the reads: a policy chooses names and order, and could hide
+// data in them. config.*, which is the site's own, is left out.
+type Reads struct {
 	Given, Withheld, Absent, Undeclared []string
+
+	text string // see Encode
+}
+
+// Encode has the lists encoded once for all records that r is copied into. They must
+// not be changed after.
+func (r *Reads) Encode() { r.text = string(r.appendJSON(nil)) }
+
+func (r *Reads) appendJSON(b []byte) []byte {
+	if r.text != "" {
+		return append(b, r.text...)
+	}
+	b = appendList(b, `,"given":[`, r.Given)
+	b = appendList(b, `,"withheld":[`, r.Withheld)
+	b = appendList(b, `,"absent":[`, r.Absent)
+	return appendList(b, `,"undeclared":[`, r.Undeclared)
 }
 
 // AppendJSON appends the record as one line of JSON, without the line's end.
@@ -138,6 +162,9 @@ func (x *Exchange) AppendJSON(b []byte) []byte {
 }
 
 func (d *Decision) appendJSON(b []byte) []byte {
+	if d.text != "" {
+		return append(b, d.text...)
+	}
 	mark := len(b)
 	b = appendString(b, `,"jurisdiction":`, d.Jurisdiction)
 	b = appendString(b, `,"facts":`, d.Facts)
@@ -187,15 +214,8 @@ func (p *Policy) appendJSON(b []byte, before *[16]byte) []byte {
 	if p.Outcome != Ran {
 		b = appendString(b, `,"outcome":`, p.Outcome)
 	}
-	if p.Reused {
-		b = append(b, `,"reused":true`...)
-	}
 	b = appendInt(b, `,"edits":`, p.Edits)
-	b = appendList(b, `,"given":[`, p.Given)
-	b = appendList(b, `,"withheld":[`, p.Withheld)
-	b = appendList(b, `,"absent":[`, p.Absent)
-	b = appendList(b, `,"undeclared":[`, p.Undeclared)
-	return append(b, '}')
+	return append(p.Reads.appendJSON(b), '}')
 }
 
 // appendTime appends RFC 3339 with milliseconds, UTC. Years are 0 to 9999.

@@ -18,9 +18,9 @@ func TestExchangeJSON(t *testing.T) {
 			{"localize", true, "choice", "choice"}, {"locate", false, "withdrawal", "choice"}, {"personalize", true, "choice", "choice"},
 		}},
 		Policies: []Policy{
-			{Name: "nearby", Digest: [16]byte{1}, Outcome: "ran", Edits: 2, Given: []string{"geo.lat", "config.*"}, Withheld: []string{"profile.recent"}},
+			{Name: "nearby", Digest: [16]byte{1}, Outcome: "ran", Edits: 2, Reads: Reads{Given: []string{"geo.lat", "config.*"}, Withheld: []string{"profile.recent"}}},
 			{Name: "greet", Digest: [16]byte{1}, Outcome: Ran},
-			{Name: "mine\n\"\xff", Outcome: "failed fuel", Undeclared: []string{"inferred"}},
+			{Name: "mine\n\"\xff", Outcome: "failed fuel", Reads: Reads{Undeclared: []string{"inferred"}}},
 			{Name: "other", Outcome: "missing"},
 		},
 		Edits: 2, Applied: 3, Pseudonym: [8]byte{0xab}, Sealed: true,

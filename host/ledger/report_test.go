@@ -55,7 +55,7 @@ func TestReportAnswers(t *testing.T) {
 	for want, x := range map[string]*Exchange{
 		"Yes: at all 1 of 1 exchange": {Decision: refused},
 		"Nobody refused":              {Decision: allowed},
-		"No: 1 exchange of 1":         {Decision: refused, Policies: []Policy{{Name: "<b>bad</b>", Given: []string{"profile.recent"}}}},
+		"No: 1 exchange of 1":         {Decision: refused, Policies: []Policy{{Name: "<b>bad</b>", Reads: Reads{Given: []string{"profile.recent"}}}}},
 	} {
 		p := newPlain(t)
 		x.Time = at

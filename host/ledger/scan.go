@@ -74,13 +74,19 @@ type scanner struct {
 	decision Decision
 	event    Event
 	granted  []string
-	policies []Policy // all that were ever needed, with their slices
-	day      string   // the last date, and what it means
+	policies []Policy
+	reads    []Reads // of those, all that were ever needed, with their slices
+	day      string  // the last date, and what it means
 	midnight time.Time
+
+	line          int64 // counts
+	seenDecisions seen[Decision]
+	seenReads     seen[Reads]
 }
 
 func (s *scanner) record(line []byte) (*Record, error) {
 	s.b, s.i, s.want = line, 0, ""
+	s.line++
 	s.rec = Record{Line: line}
 	if len(line) > maxRecord {
 		return nil, fmt.Errorf("record of %d bytes: expected at most %d", len(line), maxRecord)
@@ -117,7 +123,8 @@ func (s *scanner) fail(want string) bool {
 
 // lit takes x if it is next.
 func (s *scanner) lit(x string) bool {
-	if len(s.b)-s.i >= len(x) && string(s.b[s.i:s.i+len(x)]) == x {
+	// The last byte tells most names from others.
+	if len(s.b)-s.i >= len(x) && s.b[s.i+len(x)-1] == x[len(x)-1] && string(s.b[s.i:s.i+len(x)]) == x {
 		s.i += len(x)
 		return true
 	}
@@ -139,8 +146,7 @@ func (s *scanner) parseExchange(x *Exchange) bool {
 		return false
 	}
 	if s.lit(`,"decision":{`) {
-		x.Decision = &s.decision
-		if !s.parseDecision(&s.decision) {
+		if x.Decision = s.sameDecision(); x.Decision == nil {
 			return false
 		}
 	}
@@ -157,6 +163,23 @@ func (s *scanner) parseExchange(x *Exchange) bool {
 	}
 	x.Sealed = s.lit(`,"sealed":true`)
 	return s.optString(`,"exhibit":`, &x.Exhibit) && s.end()
+}
+
+// sameDecision is the decision that was seen in the same words, or parses it; nil: it has a fault.
+func (s *scanner) sameDecision() *Decision {
+	if p := s.seenDecisions.find(s.b[s.i:], s.line); p != nil {
+		s.i += len(p.text)
+		return &p.value
+	}
+	from := s.i
+	if !s.parseDecision(&s.decision) {
+		return nil
+	}
+	if p := s.seenDecisions.keep(s.b[from:s.i], s.line); p != nil {
+		again := scanner{b: p.text, granted: s.granted}
+		again.parseDecision(&p.value)
+	}
+	return &s.decision
 }
 
 func (s *scanner) parseDecision(d *Decision) bool {
@@ -211,13 +234,13 @@ func (s *scanner) parseDecision(d *Decision) bool {
 func (s *scanner) parsePolicies(x *Exchange) bool {
 	for n := 0; ; n++ {
 		if n == len(s.policies) {
-			s.policies = append(s.policies, Policy{})
+			s.policies, s.reads = append(s.policies, Policy{}), append(s.reads, Reads{})
 		}
 		before := &noDigest
 		if n > 0 {
 			before = &s.policies[n-1].Digest
 		}
-		if !s.parsePolicy(&s.policies[n], before) {
+		if !s.parsePolicy(&s.policies[n], &s.reads[n], before) {
 			return false
 		}
 		if s.lit("]") {
@@ -230,8 +253,9 @@ func (s *scanner) parsePolicies(x *Exchange) bool {
 	}
 }
 
-func (s *scanner) parsePolicy(p *Policy, before *[16]byte) bool {
-	*p = Policy{Outcome: Ran, Given: p.Given[:0], Withheld: p.Withheld[:0], Absent: p.Absent[:0], Undeclared: p.Undeclared[:0]}
+// parsePolicy reads one policy. The slices of room are for what it read.
+func (s *scanner) parsePolicy(p *Policy, room *Reads, before *[16]byte) bool {
+	*p = Policy{Outcome: Ran}
 	if !s.must(`{"policy":`) || !s.text(&p.Name) {
 		return false
 	}
@@ -254,10 +278,31 @@ func (s *scanner) parsePolicy(p *Policy, before *[16]byte) bool {
 	} else if s.i > mark && p.Outcome == Ran {
 		return s.fail("another outcome than ran, which is left out")
 	}
-	p.Reused = s.lit(`,"reused":true`)
-	return s.optInt(`,"edits":`, &p.Edits) &&
-		(!s.lit(`,"given":[`) || s.list(&p.Given)) && (!s.lit(`,"withheld":[`) || s.list(&p.Withheld)) &&
-		(!s.lit(`,"absent":[`) || s.list(&p.Absent)) && (!s.lit(`,"undeclared":[`) || s.list(&p.Undeclared)) &&
+	if !s.optInt(`,"edits":`, &p.Edits) {
+		return false
+	}
+	if same := s.seenReads.find(s.b[s.i:], s.line); same != nil {
+		s.i += len(same.text)
+		p.Reads = same.value
+		return true
+	}
+	from := s.i
+	if !s.parseReads(room) {
+		return false
+	}
+	if kept := s.seenReads.keep(s.b[from:s.i], s.line); kept != nil {
+		again := scanner{b: kept.text}
+		again.parseReads(&kept.value)
+	}
+	p.Reads = *room
+	return true
+}
+
+// parseReads reads the lists and the end of a policy.
+func (s *scanner) parseReads(r *Reads) bool {
+	*r = Reads{Given: r.Given[:0], Withheld: r.Withheld[:0], Absent: r.Absent[:0], Undeclared: r.Undeclared[:0]}
+	return (!s.lit(`,"given":[`) || s.list(&r.Given)) && (!s.lit(`,"withheld":[`) || s.list(&r.Withheld)) &&
+		(!s.lit(`,"absent":[`) || s.list(&r.Absent)) && (!s.lit(`,"undeclared":[`) || s.list(&r.Undeclared)) &&
 		s.must("}")
 }
 

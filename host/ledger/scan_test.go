@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -19,8 +20,8 @@ func busyExchange(at time.Time, i int) *Exchange {
 			{"advertise", false, "choice", "site"}, {"measure", false, "choice", "site"},
 		}},
 		Policies: []Policy{
-			{Name: "nearby", Digest: [16]byte{1, 2, 3}, Outcome: "ran", Edits: 2, Given: []string{"geo.lat", "geo.lon", "config.*"}, Absent: []string{"request.query.q"}},
-			{Name: "welcome@3", Digest: [16]byte{4, 5, 6}, Version: 3, Outcome: "ran", Reused: true, Edits: 1, Given: []string{"preference.name"}},
+			{Name: "nearby", Digest: [16]byte{1, 2, 3}, Outcome: "ran", Edits: 2, Reads: Reads{Given: []string{"geo.lat", "geo.lon", "config.*"}, Absent: []string{"request.query.q"}}},
+			{Name: "welcome@3", Digest: [16]byte{4, 5, 6}, Version: 3, Outcome: "ran", Edits: 1, Reads: Reads{Given: []string{"preference.name"}}},
 		},
 		Plan: [16]byte{byte(i), byte(i >> 8), 7, 9}, Edits: 3, Applied: 52, Sealed: true,
 	}
@@ -133,6 +134,51 @@ func TestScanDoesNotAllocate(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestScanSeenBefore reads lines with one scanner, which remembers pieces of them, and each with a new
+// one, which has nothing to remember.
+func TestScanSeenBefore(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	at := time.Date(2026, 11, 22, 5, 10, 11, 7_000_000, time.UTC)
+	var s scanner
+	x := newTypical()
+	hits, refused := 0, 0
+	for i := range 20_000 {
+		typical(r, x, at)
+		for n := r.IntN(12); n > 0 && i%16 == 0; n-- { // more than are remembered, on one line
+			p := Policy{Name: "more", Outcome: Ran, Reads: Reads{Given: []string{fmt.Sprint("key.", r.IntN(20))}}}
+			x.Policies = append(x.Policies, p)
+		}
+		line := x.AppendJSON(nil)
+		if i%3 == 0 { // damaged
+			line[r.IntN(len(line))] ^= 1 << r.IntN(8)
+		}
+		for j := range s.seenReads.pieces {
+			if text := s.seenReads.pieces[j].text; len(text) > 0 && bytes.Contains(line, text) {
+				hits++
+				break
+			}
+		}
+		got, err := s.record(line)
+		want, wantErr := ParseRecord(line)
+		if fmt.Sprint(err) != fmt.Sprint(wantErr) {
+			t.Fatalf("%s\n%v, alone %v", line, err, wantErr)
+		}
+		if err != nil {
+			refused++
+			continue
+		}
+		if got.Exchange == nil {
+			continue
+		}
+		if a, b := got.Exchange.AppendJSON(nil), want.Exchange.AppendJSON(nil); !bytes.Equal(a, b) || !bytes.Equal(a, line) {
+			t.Fatalf("%s\nread   %s\nalone  %s", line, a, b)
+		}
+	}
+	if hits < 10_000 || refused < 1000 {
+		t.Errorf("%d lines with what was seen, %d refused", hits, refused)
 	}
 }
 

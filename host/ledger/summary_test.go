@@ -20,7 +20,7 @@ func TestSummarize(t *testing.T) {
 		t.Errorf("from %v to %v, %d points", s.From, s.To, len(s.Series))
 	}
 	got := s.Total
-	if got.Exchanges != 60 || got.Decided != 54 || got.Refused != 24 || got.Honoured != 24 || got.Personal != 54 || got.Violations != 0 || got.Reused != 60 {
+	if got.Exchanges != 60 || got.Decided != 54 || got.Refused != 24 || got.Honoured != 24 || got.Personal != 54 || got.Violations != 0 {
 		t.Errorf("%+v", got)
 	}
 	if p := got.Purposes["personalize"]; p.Granted != 30 || p.Denied != 24 || p.By["choice"]["site"].Granted != 30 {
@@ -125,7 +125,7 @@ func TestSummaryOfEvents(t *testing.T) {
 	p := newPlain(t)
 	at := plainStart
 	refused := &Exchange{Time: at, Tenant: "a", Decision: &Decision{Purposes: []PurposeDecision{{"personalize", false, "gpc", "sec-gpc"}}},
-		Policies: []Policy{{Name: "bad", Given: []string{"profile.recent"}}}}
+		Policies: []Policy{{Name: "bad", Reads: Reads{Given: []string{"profile.recent"}}}}}
 	p.seal(at, p.event(KindOpen, at, map[string]any{"ended": "crash", "last": at.Add(-time.Minute)}), refused.AppendJSON(nil),
 		p.event(KindCanary, at, map[string]any{"verdict": "equal"}), p.event(KindCanary, at, map[string]any{"verdict": "differs"}),
 		p.event(KindUnrecorded, at, map[string]any{"exchanges": 5, "from": at, "to": at}),

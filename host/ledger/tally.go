@@ -20,7 +20,6 @@ type Tally struct {
 	Refused   int64 `json:"refused"`  // of those: personalize is denied
 	Honoured  int64 `json:"honoured"` // of those: the record keeps the promise
 	Personal  int64 `json:"personal"` // exchanges at which a policy was given personal data
-	Reused    int64 `json:"reused"`   // runs of policies that came from memory
 	Edits     int64 `json:"edits"`
 	Applied   int64 `json:"applied"`
 	// Violations of the promise are counted all; Broken has the first of them.
@@ -261,9 +260,6 @@ func (t *Tally) policy(p *Policy, at time.Time, m *needs) {
 	of.Exchanges++
 	of.Edits += int64(p.Edits)
 	count(&of.Outcomes, m.word(p.Outcome), 1)
-	if p.Reused {
-		t.Reused++
-	}
 }
 
 // policyOf finds the tally of one version of a policy, or makes it.
@@ -344,7 +340,6 @@ func (t *Tally) Merge(o *Tally) {
 	t.Refused += o.Refused
 	t.Honoured += o.Honoured
 	t.Personal += o.Personal
-	t.Reused += o.Reused
 	t.Edits += o.Edits
 	t.Applied += o.Applied
 	t.Violations += o.Violations

@@ -295,9 +295,6 @@ func brokenOr(r *ledger.Record) string {
 
 func printPolicy(w io.Writer, p *ledger.Policy) {
 	fmt.Fprintf(w, "policy       %s: %s", p.Name, p.Outcome)
-	if p.Reused {
-		fmt.Fprint(w, ", its answer reused from equal inputs")
-	}
 	fmt.Fprintln(w)
 	if p.Digest != [16]byte{} { // none where there is no module
 		fmt.Fprintf(w, "  %-12s %x\n", "digest", p.Digest)

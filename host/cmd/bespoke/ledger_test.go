@@ -46,7 +46,7 @@ func october(at time.Time, i int, leak bool) *ledger.Exchange {
 	x := &ledger.Exchange{
 		Time: at, Tenant: "stores", Route: "/**", Served: "origin", Status: 200,
 		Decision: &ledger.Decision{Facts: "test", Purposes: []ledger.PurposeDecision{by("localize"), by("personalize")}},
-		Policies: []ledger.Policy{{Name: "nearby", Digest: [16]byte{0xaa, byte(i / 360)}, Outcome: "ran", Given: []string{"config.*"}}},
+		Policies: []ledger.Policy{{Name: "nearby", Digest: [16]byte{0xaa, byte(i / 360)}, Outcome: "ran", Reads: ledger.Reads{Given: []string{"config.*"}}}},
 	}
 	p := &x.Policies[0]
 	if refuses {

@@ -84,7 +84,7 @@ func decided(rule, signal string, granted ...string) *ledger.Decision {
 // exchange records one, of a visitor of some kind.
 func (d *diary) exchange(tenant string, kind int) {
 	x := &ledger.Exchange{Time: d.now().Add(-3 * time.Millisecond), Tenant: tenant, Route: "/**", Served: "origin", Status: 200}
-	p := ledger.Policy{Name: "nearby", Digest: [16]byte{0xab, 1}, Outcome: "ran", Given: []string{"config.*", "preference.name"}, Absent: []string{"geo.timezone"}}
+	p := ledger.Policy{Name: "nearby", Digest: [16]byte{0xab, 1}, Outcome: "ran", Reads: ledger.Reads{Given: []string{"config.*", "preference.name"}, Absent: []string{"geo.timezone"}}}
 	x.Sealed, x.Plan = true, [16]byte{1, 2, 3}
 	switch kind {
 	case 0, 1, 2:
@@ -108,7 +108,6 @@ func (d *diary) exchange(tenant string, kind int) {
 		d.Exchange(x, false)
 		return
 	}
-	p.Reused = d.random.IntN(3) > 0
 	x.Policies = []ledger.Policy{p}
 	d.Exchange(x, false)
 }
@@ -117,7 +116,7 @@ func (d *diary) exchange(tenant string, kind int) {
 // though the visitor refused.
 func (d *diary) broken(tenant string) {
 	x := &ledger.Exchange{Time: d.now(), Tenant: tenant, Route: "/shop/" + markup, Served: "origin", Status: 200, Decision: decided("withdrawal", "choice"),
-		Policies: []ledger.Policy{{Name: markup, Outcome: "failed " + markup, Version: 3, Given: []string{"geo.city"}}}, Stopped: markup, Untouched: markup, Fault: markup, Exhibit: markup}
+		Policies: []ledger.Policy{{Name: markup, Outcome: "failed " + markup, Version: 3, Reads: ledger.Reads{Given: []string{"geo.city"}}}}, Stopped: markup, Untouched: markup, Fault: markup, Exhibit: markup}
 	d.Exchange(x, false)
 }
 
