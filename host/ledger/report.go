@@ -177,11 +177,10 @@ type chart struct {
 }
 
 type bar struct {
-	X, W        float64
-	Parts       []part
-	Title       string
-	HasBroken   bool
-	BrokenLabel string
+	X, W      float64
+	Parts     []part
+	Title     string
+	HasBroken bool
 }
 
 type part struct {

@@ -226,11 +226,10 @@ func (v *visit) may(t route) error {
 	case "":
 		return errUnknown
 	case control.RoleOperator, control.RoleAuditor, control.RoleTenant:
+	case control.RoleMonitor:
+		return &fault{http.StatusForbidden, "Your token is for /metrics alone."}
 	default:
 		return &fault{http.StatusForbidden, "A token of the role " + string(v.token.Role) + " opens no page here."}
-	}
-	if v.token.Role == control.RoleMonitor {
-		return &fault{http.StatusForbidden, "Your token is for /metrics alone."}
 	}
 	v.tenant = v.r.PathValue("tenant")
 	if asked := v.r.URL.Query().Get("tenant"); v.tenant == "" {

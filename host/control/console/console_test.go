@@ -277,6 +277,9 @@ func TestRoles(t *testing.T) {
 				if to := got.header.Get("Location"); want == 303 && !strings.HasPrefix(to, "/console/sign-in") {
 					t.Errorf("%s: %s%s leads to %s", v.name, path, query, to)
 				}
+				if v.role == control.RoleMonitor && want == 403 && !strings.Contains(got.body, "Your token is for /metrics alone") {
+					t.Errorf("%s is told at %s: %s", v.name, path, got.body)
+				}
 				if v.tenant == "books" && route.who != open && strings.Contains(got.body, "ranking") {
 					t.Errorf("%s sees another's policy at %s%s", v.name, path, query)
 				}

@@ -38,7 +38,6 @@ type operatorView struct {
 	Suspended                []string
 	Ledger                   *ledgerState
 	Now                      time.Time
-	FromStart                bool
 }
 
 // A routeRow is the traffic of one route, since the start.

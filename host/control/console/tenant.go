@@ -19,13 +19,12 @@ type SiteRoute struct {
 
 // A siteRow is a tenant in the list of all.
 type siteRow struct {
-	Name                 string
-	Policies, Suspended  int
-	Catalogue            bool
-	Items                int
-	Trying               int // versions that are tried beside the active one
-	Failures, Runs       uint64
-	NoRegistry, Stranger bool
+	Name                string
+	Policies, Suspended int
+	Catalogue           bool
+	Items               int
+	Trying              int // versions that are tried beside the active one
+	Failures, Runs      uint64
 }
 
 // tenantList shows all sites.
