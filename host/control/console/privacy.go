@@ -84,6 +84,15 @@ func (p privacyView) Query() string {
 	return q
 }
 
+// Records asks for the records of the same period and site on their page.
+func (p privacyView) Records() string {
+	q := url.Values{"from": {p.Period.From.Format(formTime)}, "to": {p.Period.To.Format(formTime)}}
+	if p.Tenant != "" {
+		q.Set("tenant", p.Tenant)
+	}
+	return q.Encode()
+}
+
 func (v *visit) privacyPage() error {
 	q := v.r.URL.Query()
 	at, err := periodOf(q, v.now)
@@ -91,7 +100,7 @@ func (v *visit) privacyPage() error {
 		return err
 	}
 	page := privacyView{Tenant: v.tenant, Tenants: v.tenantNames(), Period: at, Purpose: cmp.Or(q.Get("purpose"), "personalize"), Now: v.now,
-		State: v.ledgerState(), Verified: v.verifying.now(), Verify: v.sees("")}
+		State: v.ledgerState(), Verified: v.verified(), Verify: v.sees("")}
 	if !slices.ContainsFunc(purposes[:], func(p purposeWord) bool { return p.Name == page.Purpose }) {
 		return &fault{http.StatusBadRequest, "There is no such purpose."}
 	}
@@ -103,6 +112,7 @@ func (v *visit) privacyPage() error {
 			page.Summary, page.At = &ledger.Summary{}, v.now
 		}
 	}
+	page.Summary = v.summaryFor(page.Summary)
 	page.Canaries = v.canaries()
 	page.Answer = v.answer(&page, failed)
 	if s := page.Summary; s != nil {
@@ -122,8 +132,25 @@ func (v *visit) privacyPage() error {
 }
 
 // answer says what can be said, and never more: a zero is shown only for what
-// was counted, and beside it stands what it does not cover.
+// was counted, and beside it stands what it does not cover. Damage and an alarm
+// make it red whatever was counted, and before anything is.
 func (v *visit) answer(page *privacyView, failed error) answer {
+	a := v.counted(page, failed)
+	alarm := slices.ContainsFunc(page.Canaries, func(c canaryRow) bool { return c.Alarm != nil })
+	switch {
+	case page.Verified.Damaged():
+		a.Tone, a.Head = "bad", "It cannot be relied on: the record is damaged"
+	case alarm && a.Tone != "bad":
+		a.Tone, a.Head = "bad", "An experiment says no"
+	}
+	if alarm {
+		a.Text += " But a canary found that visitors who refuse were answered differently: see below."
+	}
+	return a
+}
+
+// counted is what the record says.
+func (v *visit) counted(page *privacyView, failed error) answer {
 	s := page.Summary
 	switch {
 	case v.config.Ledger == "":
@@ -134,7 +161,7 @@ func (v *visit) answer(page *privacyView, failed error) answer {
 		return answer{Tone: "info", Number: "–", Head: "It is being counted", Text: "There are many records in this period. Look again in a moment."}
 	}
 	t := &s.Total
-	a := answer{Number: num(t.Violations)}
+	a := answer{Number: num(t.Violations), Caveats: v.caveats(page, failed)}
 	switch {
 	case t.Violations > 0:
 		a.Tone, a.Head = "bad", "No: "+plural(t.Violations, "exchange")+" broke the promise"
@@ -147,18 +174,6 @@ func (v *visit) answer(page *privacyView, failed error) answer {
 		a.Tone, a.Head = "good", "Yes: no exchange broke the promise"
 		a.Text = fmt.Sprintf("In %s personalization was not allowed. In all of them, says the record, no policy was given anything that was not allowed. How to check that stands below.", plural(t.Refused, "exchange"))
 	}
-	alarm := false
-	for _, c := range page.Canaries {
-		alarm = alarm || c.Alarm != nil
-	}
-	switch {
-	case page.Verified.Damaged():
-		a.Tone, a.Head = "bad", "It cannot be relied on: the record is damaged"
-	case alarm && a.Tone == "good":
-		a.Tone, a.Head = "bad", "An experiment says no"
-		a.Text += " But a canary found that visitors who refuse were answered differently: see below."
-	}
-	a.Caveats = v.caveats(page, failed)
 	return a
 }
 
@@ -284,9 +299,4 @@ func (v *visit) attach(contentType, name string) {
 	h := v.w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Disposition", `attachment; filename=`+strconv.Quote(name))
-}
-
-// sees reports whether who asks may see what is of a tenant; "" is the whole process.
-func (v *visit) sees(tenant string) bool {
-	return v.token.Role != "tenant" || tenant != "" && tenant == v.token.Tenant
 }

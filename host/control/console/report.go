@@ -80,10 +80,3 @@ func (v *visit) proof() error {
 	v.w.Write(data)
 	return nil
 }
-
-// ofTenant takes out of a report what is of other tenants: the findings of the
-// whole ledger's violations name their records.
-func ofTenant(r *ledger.Report) {
-	r.Verified.Violations, r.Verified.ViolationCount = []ledger.Finding{}, r.Summary.Total.Violations
-	r.Verified.Notes = []ledger.Finding{}
-}
