@@ -16,7 +16,8 @@ import (
 // A pairLedger keeps records as the ledger writes them, but for the time. Its keys
 // are always the same.
 type pairLedger struct {
-	mu    sync.Mutex // guards lines
+	told  chan<- struct{} // of records of exchanges
+	mu    sync.Mutex      // guards lines
 	lines []byte
 }
 
@@ -25,6 +26,7 @@ func (l *pairLedger) Reserve() bool { return true }
 func (l *pairLedger) Exchange(x *ledger.Exchange, _ bool) {
 	one := *x
 	one.Time = time.Time{}
+	defer tell(l.told)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(one.AppendJSON(l.lines), '\n')

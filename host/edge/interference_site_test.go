@@ -287,7 +287,8 @@ type pairSite struct {
 	edge    *Edge
 	origin  *pairOrigin
 	known   *Subjects
-	logs    *syncBuffer
+	logs    *pairLog
+	told    chan struct{} // of a line about an exchange, and of a record
 	ledger  *pairLedger
 	counts  bool // figures are looked at
 	addr    string
@@ -302,7 +303,8 @@ type pairSite struct {
 
 func newPairSite(t testing.TB, level slog.Level) *pairSite {
 	t.Helper()
-	s := &pairSite{origin: newPairOrigin(t), logs: new(syncBuffer), ledger: new(pairLedger), now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	told := make(chan struct{}, 1)
+	s := &pairSite{origin: newPairOrigin(t), logs: &pairLog{told: told}, ledger: &pairLedger{told: told}, told: told, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	dir := t.TempDir()
 	file := func(name string, b []byte) string {
 		name = filepath.Join(dir, name)
