@@ -186,9 +186,9 @@ func (l *Ledger) Status() Status {
 // Open begins to record, or goes on after the last run, however that ended. The
 // first record says how. It makes folders and keys where there are none.
 //
-// An error says that the folder is in use, or not as any crash could have left it; nothing
-// was changed then. A full disk is no error for a ledger that exists: nothing
-// is personalized until there is room.
+// An error says that the folder is in use, is not as any crash could have left it, or lacks what a
+// witness knows; nothing of a ledger that was there is changed then. A full disk is no error for a
+// ledger that exists: nothing is personalized until there is room.
 func Open(c Config) (*Ledger, error) { return open(c, disk{}) }
 
 func open(c Config, fsys files) (*Ledger, error) {
@@ -220,11 +220,15 @@ func (l *Ledger) prepare() error {
 	if err := l.loadSigner(); err != nil {
 		return err
 	}
-	ended, err := l.recover()
+	last, err := l.inspect()
 	if err != nil {
 		return err
 	}
+	// What a witness knows may be what is about to be cut off: it is asked while all is still there.
 	if err := l.checkWitnesses(); err != nil {
+		return err
+	}
+	if err := l.mend(last); err != nil {
 		return err
 	}
 	if err := l.builder.open(); err != nil {
@@ -232,8 +236,8 @@ func (l *Ledger) prepare() error {
 	}
 	l.status.Segments, l.status.Records = l.tip.size, l.tip.records
 	now := l.Now()
-	l.Event(Event{Kind: KindOpen, Time: now, Data: ended})
-	if ended.Ended == "first" {
+	l.Event(Event{Kind: KindOpen, Time: now, Data: last.open})
+	if last.open.Ended == "first" {
 		l.Event(Event{Kind: KindKey, Time: now, Data: keyEvent{Key: "signer", Action: "made"}})
 	}
 	l.pseudonyms.load(l, now)

@@ -15,7 +15,7 @@ const (
 	KindClose      = "close"      // recording ended in order
 	KindUnrecorded = "unrecorded" // exchanges that went out without a record, unpersonalized
 	KindRetention  = "retention"  // segments whose content was removed on schedule
-	KindKey        = "key"        // a key was made, replaced or destroyed
+	KindKey        = "key"        // a key was made, used or destroyed
 	KindConfig     = "config"     // a configuration took effect
 	KindActivation = "activation" // another version of an uploaded policy counts
 	KindSuspension = "suspension" // a policy that keeps failing was suspended, or runs again

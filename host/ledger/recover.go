@@ -17,9 +17,6 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// maxFrame bounds what is unpacked when a ledger is opened, in bytes.
-const maxFrame = 1 << 30
-
 // openEvent is the data of [KindOpen].
 type openEvent struct {
 	Origin string `json:"origin"`
@@ -35,35 +32,47 @@ type openEvent struct {
 	CutRecords int64 `json:"cut_records,omitempty"`
 }
 
-// recover finds where the last run ended, and leaves the folder as if it had ended there in
-// order. Everything is checked before anything is changed.
-func (l *Ledger) recover() (openEvent, error) {
-	ev := openEvent{Origin: l.key.Name(), Ended: "first"}
+// An ending is how the last run ended, and what it left to be done.
+type ending struct {
+	open   openEvent
+	finish bool   // its newest checkpoint waits to be renamed
+	cuts   []tail // what was not signed
+}
+
+// inspect finds where the last run ended, and changes nothing. An error is of what no crash leaves.
+func (l *Ledger) inspect() (*ending, error) {
+	e := &ending{open: openEvent{Origin: l.key.Name(), Ended: "first"}}
 	tree, finish, err := l.signedTree()
 	if err != nil {
-		return ev, err
+		return nil, err
 	}
+	e.finish = finish
 	last, frame, err := l.loadTip(tree)
 	if err != nil {
-		return ev, err
+		return nil, err
 	}
 	if !l.begun {
-		ev.Ended = "crash"
+		e.open.Ended = "crash"
 	}
 	if last != nil {
 		if bytes.HasPrefix(lastLine(frame), []byte(`{"kind":"`+KindClose+`"`)) {
-			ev.Ended = "close"
+			e.open.Ended = "close"
 		}
-		ev.Last, ev.Segments, ev.Records = &l.tip.to, l.tip.size, l.tip.records
+		e.open.Last, e.open.Segments, e.open.Records = &l.tip.to, l.tip.size, l.tip.records
 	}
-	cuts, err := l.findUnsigned()
-	if err != nil {
-		return ev, err
+	if err := l.noTilesBeyond(); err != nil {
+		return nil, err
 	}
+	e.cuts, err = l.findUnsigned()
+	return e, err
+}
 
+// mend leaves the folder as if the last run had ended in order.
+func (l *Ledger) mend(e *ending) error {
 	// A crash amid what follows leaves less to do for the next start.
 	name, next := filepath.Join(l.Dir, checkpointName), filepath.Join(l.Dir, nextName)
-	if finish {
+	var err error
+	if e.finish {
 		err = l.fsys.Rename(next, name)
 	} else {
 		// What is not signed must not come back when another segment has its number.
@@ -72,18 +81,18 @@ func (l *Ledger) recover() (openEvent, error) {
 	if err == nil {
 		err = l.fsys.SyncDir(l.Dir)
 	}
-	for i := 0; err == nil && i < len(cuts); i++ {
-		ev.CutBytes += cuts[i].bytes
-		ev.CutRecords += cuts[i].records
-		err = l.cutOff(cuts[i])
+	for i := 0; err == nil && i < len(e.cuts); i++ {
+		e.open.CutBytes += e.cuts[i].bytes
+		e.open.CutRecords += e.cuts[i].records
+		err = l.cutOff(e.cuts[i])
 	}
 	if err == nil {
 		err = l.sweepTiles()
 	}
 	if err != nil {
-		return ev, fmt.Errorf("recover: %w", err)
+		return fmt.Errorf("recover: %w", err)
 	}
-	return ev, nil
+	return nil
 }
 
 // signedTree is the newest tree that was signed. finish says that its checkpoint
@@ -228,7 +237,7 @@ func (l *Ledger) readSegment(s *Statement) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if size < s.Offset+s.Bytes || s.Bytes > maxFrame {
+	if size < s.Offset+s.Bytes || s.Bytes > maxSegment {
 		return nil, fmt.Errorf("%s has %d bytes, want %d", s.File, size, s.Offset+s.Bytes)
 	}
 	frame := make([]byte, s.Bytes)
@@ -256,7 +265,7 @@ func (l *Ledger) readSegment(s *Statement) ([]byte, error) {
 }
 
 func unpack(frames []byte) ([]byte, error) {
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxFrame))
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxSegment))
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +287,8 @@ type tail struct {
 }
 
 // findUnsigned finds what is in files of segments and was not signed: at most the one
-// segment that was being written.
+// segment that was being written. More of it was signed once, under a newer checkpoint than
+// the one that is there, and is not ours to take away.
 func (l *Ledger) findUnsigned() ([]tail, error) {
 	names, err := l.fsys.ReadDir(filepath.Join(l.Dir, segmentsName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -319,20 +329,74 @@ func (l *Ledger) tailOf(name string) (tail, error) {
 	if err != nil {
 		return t, err
 	}
-	if t.bytes = size - t.from; t.bytes > 0 && t.bytes <= maxFrame {
-		frame := make([]byte, t.bytes)
-		if _, err := f.ReadAt(frame, t.from); err != nil {
-			return t, err
-		}
-		lines, err := unpack(frame)
-		if err != nil { // torn, maybe behind the records only
-			lines, err = unpack(frame[:frameLength(frame)])
-		}
-		if err == nil {
-			t.records = int64(bytes.Count(lines, []byte("\n")))
-		}
+	if t.bytes = size - t.from; t.bytes <= 0 {
+		return t, nil
+	}
+	b := make([]byte, min(t.bytes, maxSegment))
+	if _, err := f.ReadAt(b, t.from); err != nil {
+		return t, err
+	}
+	if t.bytes > maxSegment || !leftByCrash(b) {
+		return t, fmt.Errorf("%s holds more than one segment behind byte %d, where the checkpoint's tree of %d segments ends: an older checkpoint was put in the place of a newer one: %w", name, t.from, l.tip.size, errDamage)
+	}
+	lines, err := unpack(b)
+	if err != nil { // torn, maybe behind the records only
+		lines, err = unpack(b[:frameLength(b)])
+	}
+	if err == nil {
+		t.records = int64(bytes.Count(lines, []byte("\n")))
 	}
 	return t, nil
+}
+
+// leftByCrash reports whether bytes behind the last signed segment can be what a crash leaves: a segment or a
+// part of one. Of the one that is being written nothing is behind its marks.
+func leftByCrash(b []byte) bool {
+	whole, rest := frames(b)
+	if whole != 1 || rest == 0 {
+		return whole < 2
+	}
+	// Where the power went between the bytes of the marks' length, it is too small, and the rest are marks.
+	n := frameLength(b)
+	lines, err := unpack(b[:n])
+	return err == nil && len(b)-rest-n-marksHead < markSize*bytes.Count(lines, []byte("\n"))
+}
+
+// noTilesBeyond checks that tiles and bundles hold at most the one segment that was being written: wider ones
+// were made for segments that were signed.
+func (l *Ledger) noTilesBeyond() error {
+	check := func(path string, end int64) error {
+		if end > l.tip.size+1 {
+			return fmt.Errorf("%s is of %d segments, and the checkpoint of %d: an older checkpoint was put in the place of a newer one: %w", path, end, l.tip.size, errDamage)
+		}
+		return nil
+	}
+	for _, level := range []int{0, entriesLevel} {
+		for _, n := range []int64{l.tip.number(0), l.tip.number(0) + 1} {
+			path := tilePath(level, n, tileWidth)
+			full := filepath.Join(l.Dir, filepath.FromSlash(path))
+			has, err := hasName(l.fsys, filepath.Dir(full), filepath.Base(full))
+			if err == nil && has {
+				err = check(path, (n+1)*tileWidth)
+			}
+			if err != nil {
+				return err
+			}
+			names, err := l.fsys.ReadDir(full + ".p")
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			for _, name := range names {
+				path := path + ".p/" + name
+				if at, w, ok := parseTilePath(path); ok {
+					if err := check(path, at.n*tileWidth+int64(w)); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func (l *Ledger) cutOff(t tail) error {

@@ -116,17 +116,33 @@ func TestTornSegment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, tail := range [][]byte{{0}, bytes.Repeat([]byte{0}, 4096), frame[:20], frame} {
+	ct, err := checkFolder(whole, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := ct.statements[0]
+	frame = frame[:first.Bytes]
+	// Of the marks' length nothing was written, and the marks were: sectors of a disk have no order.
+	headless := bytes.Clone(frame)
+	clear(headless[len(frame)-markSize*int(first.Records)-4:][:4])
+	if whole, rest := frames(headless); whole != 1 || rest == 0 {
+		t.Fatalf("%d segments and %d bytes", whole, rest)
+	}
+	tails := [][]byte{{0}, bytes.Repeat([]byte{0}, 4096), frame[:20], frame[:len(frame)-1], headless, frame}
+	for i, tail := range tails {
 		f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Write(tail)
 		f.Close()
+		if v, err := Verify(c.Dir, VerifyOptions{}); err != nil || !v.Intact() {
+			t.Errorf("tail %d is damage: %v %+v", i, err, v)
+		}
 		mustOpenClosed(t, c)
 		opens := events[openEvent](t, mustVerify(t, c.Dir), KindOpen)
 		o := opens[len(opens)-1]
-		if o.CutBytes != int64(len(tail)) || (i == 3) != (o.CutRecords > 0) {
+		if o.CutBytes != int64(len(tail)) || (i > 2) != (o.CutRecords > 0) {
 			t.Errorf("tail %d: %+v", i, o)
 		}
 	}

@@ -19,8 +19,8 @@ type tileName struct {
 	n     int64
 }
 
-// listTiles returns the widths of all tiles that the folder has. A file of
-// another name has the level of no tile, -2, and is told by leftovers.
+// listTiles returns the widths of all tiles that the folder has. Files of other names
+// are left out: strangers tells of them.
 func listTiles(dir string) (map[tileName][]int, error) {
 	files := map[tileName][]int{}
 	err := filepath.WalkDir(filepath.Join(dir, "tile"), func(path string, d fs.DirEntry, err error) error {
@@ -287,6 +287,7 @@ func (v *verifier) strangers() {
 // tails tells of bytes in files of segments that no statement claims.
 func (v *verifier) tails() {
 	list, _ := os.ReadDir(filepath.Join(v.f.dir, segmentsName))
+	first := "" // the file of a tail
 	for _, e := range list {
 		if _, err := fileHour(e.Name()); err != nil || e.IsDir() {
 			continue
@@ -303,13 +304,16 @@ func (v *verifier) tails() {
 			v.out.note(file, -1, "bytes from %d on: as the last statement cannot be read, nothing says what they are", end)
 		case e.Name() < v.lastFile:
 			v.out.damage(file, -1, "no statement claims the bytes from %d to %d", end, info.Size())
+		case first != "":
+			v.out.damage(file, v.f.tree.N, "it and %s hold segments that the checkpoint does not cover: the checkpoint is an older one, or they were put in", first)
 		default:
+			first = file
 			v.tail(file, e.Name(), end, info.Size())
 		}
 	}
 }
 
-// tail judges bytes behind the last segment: one frame, or a part of one, is what
+// tail judges bytes behind the last segment: one segment, or a part of one, is what
 // a crash leaves.
 func (v *verifier) tail(file, name string, end, size int64) {
 	f, err := os.Open(filepath.Join(v.f.dir, segmentsName, name))
@@ -321,7 +325,7 @@ func (v *verifier) tail(file, name string, end, size int64) {
 	if n, _ := f.ReadAt(b, end); n < len(b) {
 		b = b[:n]
 	}
-	if whole, rest := frames(b); whole > 1 || whole == 1 && rest > 0 {
+	if size-end > maxSegment || !leftByCrash(b) {
 		v.out.damage(file, v.f.tree.N, "bytes %d to %d hold more than one segment that the checkpoint does not cover: the checkpoint is an older one, or they were put in", end, size)
 		return
 	}

@@ -179,7 +179,7 @@ func classRows(s *ledger.Summary) (rows []classRow) {
 // eventWords say what an event is.
 var eventWords = map[string]string{
 	ledger.KindOpen: "recording began", ledger.KindClose: "recording ended in order", ledger.KindUnrecorded: "exchanges went out without a record",
-	ledger.KindRetention: "old records were removed on schedule", ledger.KindKey: "a key was made, replaced or destroyed",
+	ledger.KindRetention: "old records were removed on schedule", ledger.KindKey: "a key was made, used or destroyed",
 	ledger.KindConfig: "a configuration took effect", ledger.KindActivation: "another version of a policy counts",
 	ledger.KindSuspension: "a policy was suspended, or runs again", ledger.KindChoice: "a visitor chose",
 	ledger.KindErasure: "a visitor had erased what is known of them", ledger.KindCanary: "a canary ran",
