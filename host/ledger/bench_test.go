@@ -3,83 +3,109 @@ package ledger
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// typical is an exchange of a shop that is busy: three policies that read twelve
-// keys besides their settings, on some route of some tenant, for visitors of whom half have granted
-// personalization. What is random in reality is random here.
-func typical(r *rand.Rand, x *Exchange, now time.Time) {
+// typical is an exchange of a shop that is busy, with up to three policies, on some route of some
+// tenant, for some visitor; its words are those of the edge. What is random in reality is random here.
+func typical(r *rand.Rand, x *Exchange, policies int, now time.Time) {
 	tenant := int(r.ExpFloat64()*3) % len(benchTenants)
 	route := int(r.ExpFloat64()*2) % len(benchRoutes)
-	*x = Exchange{
-		Time: now, Tenant: benchTenants[tenant], Route: benchRoutes[route], Served: "origin", Status: 200,
-		Policies: x.Policies[:3], Edits: 3 + r.IntN(9),
-	}
+	*x = Exchange{Time: now, Tenant: benchTenants[tenant], Route: benchRoutes[route], Served: "origin", Status: 200, Policies: x.Policies[:0]}
 	if r.IntN(40) == 0 {
 		x.Status = 404
 	}
-	x.Applied = x.Edits - r.IntN(2)
-	binary.LittleEndian.PutUint64(x.Plan[:], r.Uint64())
-	binary.LittleEndian.PutUint64(x.Plan[8:], r.Uint64())
-	v := &benchVisitors[min(int(r.ExpFloat64()*2), len(benchVisitors)-1)]
-	d := &Decision{Facts: v.facts, Jurisdiction: v.jurisdiction}
-	for i, p := range []string{"localize", "locate", "personalize", "advertise", "measure"} {
-		d.Purposes = append(d.Purposes, PurposeDecision{p, v.granted[i] == '1', v.rules[i], v.signals[i]})
-	}
-	d.Encode() // as the edge does, for which there are few that differ
-	x.Decision = d
-	granted := v.granted[2] == '1'
-	if x.Sealed = granted; granted {
-		binary.LittleEndian.PutUint64(x.Pseudonym[:], r.Uint64())
-	}
-	for i := range x.Policies {
-		p := &x.Policies[i]
-		p.Name = benchPolicies[(tenant+i)%len(benchPolicies)]
-		p.Digest = [16]byte{byte(i / 2), 0x5a, byte(tenant), 0xc3, 0x11, 0x9f, byte(tenant * 7), 0x42, 8, 0xd1, 0x0e, 0x77, 0x3a, 0xb4, 0xee, 1}
-		p.Outcome, p.Edits = "ran", (route+i)%4
-		p.Reads = Reads{Given: benchKeys[i]}
-		if !granted {
-			p.Reads = Reads{Given: benchKeys[i][:2], Withheld: benchKeys[i][2:]}
-		}
-		p.Reads.Encode()
-	}
-	x.Policies[2].Edits = x.Edits - x.Policies[0].Edits - x.Policies[1].Edits
 	if r.IntN(64) == 0 {
 		for i := range x.In {
 			x.In[i], x.Out[i] = byte(r.Uint32()), byte(r.Uint32())
 		}
 	}
+	if policies == 0 {
+		return
+	}
+	v := &benchVisitors[min(int(r.ExpFloat64()*2), len(benchVisitors)-1)]
+	x.Decision = v.decision()
+	personal := v.granted[2] == '1'
+	for i := range policies {
+		x.Policies = append(x.Policies, benchPolicy(i, personal, tenant))
+	}
+	x.Edits = 3 + r.IntN(9)
+	x.Applied = x.Edits - r.IntN(2)
+	left := x.Edits
+	for i := range x.Policies[1:] {
+		x.Policies[i].Edits = (route + i) % 4
+		left -= x.Policies[i].Edits
+	}
+	x.Policies[policies-1].Edits = max(left, 0)
+	binary.LittleEndian.PutUint64(x.Plan[:], r.Uint64())
+	binary.LittleEndian.PutUint64(x.Plan[8:], r.Uint64())
+	if x.Sealed = personal; personal {
+		binary.LittleEndian.PutUint64(x.Pseudonym[:], r.Uint64())
+	}
 }
 
+func newTypical() *Exchange {
+	x := new(Exchange)
+	typical(rand.New(rand.NewPCG(1, 2)), x, 3, time.Now())
+	return x
+}
+
+type benchVisitor struct {
+	facts, jurisdiction, granted string
+	by                           [5]string
+}
+
+// decision is encoded, as in the edge, for which there are few that differ.
+func (v *benchVisitor) decision() *Decision {
+	d := &Decision{Facts: v.facts, Jurisdiction: v.jurisdiction}
+	for i, p := range []string{"localize", "locate", "personalize", "advertise", "measure"} {
+		rule, signal, _ := strings.Cut(v.by[i], "/")
+		d.Purposes = append(d.Purposes, PurposeDecision{p, v.granted[i] == '1', rule, signal})
+	}
+	d.Encode()
+	return d
+}
+
+// benchPolicy is one of three built-in policies, or one that a tenant uploaded.
+func benchPolicy(i int, personal bool, tenant int) Policy {
+	p := Policy{Name: []string{"nearby", "rank", "greet"}[i], Outcome: Ran, Digest: [16]byte{0xbd, 0x6c, 0x3c, 0xf6, 0x18, 0x16, 0x0a, 0x38, 0x42, 0x12, 0x3f, 0xce, 0x8c, 0x3f, 0x66, 0x3b}}
+	if i == 0 && tenant%4 == 1 {
+		p.Name, p.Version, p.Digest[0] = "opening@active", 3, byte(tenant)
+	}
+	if personal {
+		p.Reads = []Reads{
+			{Given: []string{"geo.lat", "geo.lon"}},
+			{Given: []string{"profile.affinity.*", "request.query.*"}, Absent: []string{"preference.hidden", "preference.muted", "preference.sort"}},
+			{Given: []string{"preference.name"}},
+		}[i]
+	} else {
+		p.Reads = []Reads{
+			{Withheld: []string{"geo.lat", "geo.lon"}},
+			{Withheld: []string{"profile.affinity.*"}, Absent: []string{"preference.hidden", "preference.muted", "preference.sort", "request.query.*"}},
+			{Absent: []string{"preference.name"}},
+		}[i]
+	}
+	p.Reads.Encode()
+	return p
+}
+
+// benchVisitors are by how often they come.
 var (
 	benchTenants  = []string{"stores", "decor", "news", "learning", "travel.example", "books", "office", "bank", "feeds", "cards", "maps", "mail"}
 	benchRoutes   = []string{"/**", "/products/**", "/search", "/api/**", "/account/**", "/cart"}
-	benchVisitors = []struct {
-		facts, jurisdiction, granted string
-		rules, signals               [5]string
-	}{
-		{"optin", "eea", "00000", [5]string{"default", "default", "default", "default", "default"}, [5]string{"jurisdiction", "jurisdiction", "jurisdiction", "jurisdiction", "jurisdiction"}},
-		{"optin choice", "", "10101", [5]string{"choice", "choice", "choice", "choice", "choice"}, [5]string{"choice", "choice", "choice", "choice", "choice"}},
-		{"optout gpc", "us-ca", "10001", [5]string{"default", "default", "gpc", "gpc", "default"}, [5]string{"jurisdiction", "jurisdiction", "sec-gpc", "sec-gpc", "jurisdiction"}},
-		{"optin tcf=1,3,4,5,6", "", "00110", [5]string{"tcf", "tcf", "tcf", "tcf", "tcf"}, [5]string{"tcf", "tcf", "tcf", "tcf", "tcf"}},
-		{"optin withdrawal", "", "00000", [5]string{"withdrawal", "withdrawal", "withdrawal", "withdrawal", "withdrawal"}, [5]string{"choice", "choice", "choice", "choice", "choice"}},
-		{"optout gpc choice", "", "11101", [5]string{"choice", "choice", "choice", "gpc", "choice"}, [5]string{"choice", "choice", "choice", "sec-gpc", "choice"}},
-		{"optout", "us-va", "10111", [5]string{"default", "default", "default", "default", "default"}, [5]string{"jurisdiction", "jurisdiction", "jurisdiction", "jurisdiction", "jurisdiction"}},
-	}
-	benchPolicies = []string{"nearby", "greet", "welcome@3", "ranked", "theme", "recommend", "offers"}
-	benchKeys     = [][]string{
-		{"page.#results li@data-lat", "request.path", "geo.lat", "geo.lon"},
-		{"preference.name", "time.hour", "geo.city", "profile.persona"},
-		{"consent.personalize", "recommend.best-sellers", "profile.recent", "profile.affinity.*"},
+	benchVisitors = []benchVisitor{
+		{"opt-in", "DE", "00000", [5]string{"jurisdiction/jurisdiction", "explicit-only/none", "jurisdiction/jurisdiction", "jurisdiction/jurisdiction", "jurisdiction/jurisdiction"}},
+		{"said=gngng", "", "10101", [5]string{"choice/choice", "withdrawal/choice", "choice/choice", "withdrawal/choice", "choice/choice"}},
+		{"gpc", "US-CA", "00001", [5]string{"gpc/sec-gpc", "gpc/sec-gpc", "gpc/sec-gpc", "gpc/sec-gpc", "jurisdiction/jurisdiction"}},
+		{"strings=gtgtgtptgt", "", "11101", [5]string{"string/tcf", "string/tcf", "string/tcf", "string-refusal/tcf", "string/tcf"}},
+		{"said=nnnnn", "", "00000", [5]string{"withdrawal/choice", "withdrawal/choice", "withdrawal/choice", "withdrawal/choice", "withdrawal/choice"}},
+		{"gpc said=ggg+gg", "", "00101", [5]string{"gpc/sec-gpc", "gpc/sec-gpc", "choice/choice", "gpc/sec-gpc", "choice/choice"}},
+		{"", "US-VA", "10111", [5]string{"jurisdiction/jurisdiction", "explicit-only/none", "jurisdiction/jurisdiction", "jurisdiction/jurisdiction", "jurisdiction/jurisdiction"}},
 	}
 )
-
-func newTypical() *Exchange {
-	return &Exchange{Policies: make([]Policy, 3)}
-}
 
 // cpu is the processor time that this process has used.
 func cpu() time.Duration {
@@ -90,10 +116,16 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkRecord is what recording a typical exchange costs all in: encoding, queue, hashes, compression,
+// BenchmarkRecord is what recording an exchange costs all in: encoding, queue, hashes, compression,
 // files. "cpu-ns/record" is processor time of the whole process without that of making the exchange up;
 // "B/record" is what it takes on disk, statements and tiles apart.
 func BenchmarkRecord(b *testing.B) {
+	for policies, name := range []string{"passes", "1-policy", "2-policies", "3-policies"} {
+		b.Run(name, func(b *testing.B) { benchRecord(b, policies) })
+	}
+}
+
+func benchRecord(b *testing.B, policies int) {
 	r := rand.New(rand.NewPCG(1, 2))
 	dir := b.TempDir()
 	l, err := Open(Config{Dir: dir + "/ledger", Keys: dir + "/keys"})
@@ -105,8 +137,8 @@ func BenchmarkRecord(b *testing.B) {
 	now := time.Now()
 	size := 0
 	for i := range exchanges {
-		exchanges[i] = newTypical()
-		typical(r, exchanges[i], now.Add(time.Duration(i)*20*time.Microsecond))
+		exchanges[i] = new(Exchange)
+		typical(r, exchanges[i], policies, now.Add(time.Duration(i)*20*time.Microsecond))
 		size += len(exchanges[i].AppendJSON(nil))
 	}
 	before := l.Status()
@@ -116,8 +148,10 @@ func BenchmarkRecord(b *testing.B) {
 		x := exchanges[i%len(exchanges)]
 		// What no two exchanges share; the rest repeats only beyond what the compressor remembers.
 		x.Time = x.Time.Add(80 * time.Millisecond)
-		binary.LittleEndian.PutUint64(x.Plan[:], r.Uint64())
-		binary.LittleEndian.PutUint64(x.Plan[8:], r.Uint64())
+		if x.Edits > 0 {
+			binary.LittleEndian.PutUint64(x.Plan[:], r.Uint64())
+			binary.LittleEndian.PutUint64(x.Plan[8:], r.Uint64())
+		}
 		if x.Sealed {
 			binary.LittleEndian.PutUint64(x.Pseudonym[:], r.Uint64())
 		}
@@ -140,8 +174,8 @@ func BenchmarkRecord(b *testing.B) {
 // BenchmarkEncode is the part of it that happens in the exchange's own goroutine, before the queue.
 func BenchmarkEncode(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
-	x := newTypical()
-	typical(r, x, time.Now())
+	x := new(Exchange)
+	typical(r, x, 3, time.Now())
 	buf := make([]byte, 0, 4096)
 	b.ReportAllocs()
 	begin := cpu()

@@ -143,10 +143,10 @@ func TestScanSeenBefore(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	at := time.Date(2026, 11, 22, 5, 10, 11, 7_000_000, time.UTC)
 	var s scanner
-	x := newTypical()
+	x := new(Exchange)
 	hits, refused := 0, 0
 	for i := range 20_000 {
-		typical(r, x, at)
+		typical(r, x, 3, at)
 		for n := r.IntN(12); n > 0 && i%16 == 0; n-- { // more than are remembered, on one line
 			p := Policy{Name: "more", Outcome: Ran, Reads: Reads{Given: []string{fmt.Sprint("key.", r.IntN(20))}}}
 			x.Policies = append(x.Policies, p)
