@@ -43,7 +43,8 @@ func (d *Decision) Signal(p abi.Purpose) Signal { return d.signals[p] }
 func (d *Decision) Facts() *Facts { return &d.facts }
 
 // A Settled is all that was settled, and what it stands on, as a key of maps: it is equal
-// for two decisions if their Grants, Rule, Signal, Facts and Jurisdiction are.
+// for two decisions if their Grants, Rule, Signal, Facts and Jurisdiction are. The first three follow
+// from the facts; a record must say what was decided, and not what should have been.
 type Settled struct {
 	granted      Set
 	rules        [abi.Purposes]Rule
