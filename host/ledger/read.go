@@ -152,7 +152,14 @@ func Read(dir string, f Filter) iter.Seq2[Record, error] {
 	}
 }
 
-// At returns the record of that number.
+// Why [At] has no record, though nothing is wrong.
+var (
+	ErrNoRecord = errors.New("there is no such record")
+	ErrRemoved  = errors.New("its content was removed on schedule")
+)
+
+// At returns the record of that number. Errors are [ErrNoRecord] and [ErrRemoved],
+// those of reading files, and else say that what is there is not what was sealed.
 func At(dir string, number int64) (Record, error) {
 	f, err := openArchive(dir, "")
 	if err != nil {
@@ -172,6 +179,9 @@ func At(dir string, number int64) (Record, error) {
 		}
 		return true
 	})
+	if errors.Is(err, fs.ErrNotExist) && f.removed(st) {
+		return Record{}, fmt.Errorf("record %d: %w", number, ErrRemoved)
+	}
 	if err == nil && out.Line == nil {
 		err = fmt.Errorf("record %d: not in segment %d", number, st.Segment)
 	}
@@ -193,7 +203,7 @@ func (f *archive) find(number int64) (*Statement, error) {
 			return &st, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no record %d", number)
+	return nil, fmt.Errorf("record %d: %w", number, ErrNoRecord)
 }
 
 // statements calls do with those whose windows meet the period, in order, until it returns false.

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +49,17 @@ type cursor struct {
 
 func (c cursor) older(r *ledger.Record) bool {
 	return c.at.IsZero() || r.Time().Before(c.at) || r.Time().Equal(c.at) && r.Number < c.number
+}
+
+// String is how the form's field "before" has it: in milliseconds, as records have times.
+func (c cursor) String() string { return fmt.Sprintf("%d_%d", c.at.UnixMilli(), c.number) }
+
+// after returns the cursor of the page that follows on records that were found, looking back to from.
+func after(found []ledger.Record, from time.Time) cursor {
+	if n := len(found); n == rowsPerPage {
+		return cursor{found[n-1].Time(), found[n-1].Number}
+	}
+	return cursor{from, 0}
 }
 
 // Purposes are those of the form.
@@ -108,7 +123,7 @@ func filterOf(q url.Values, now time.Time) (f recordFilter, err error) {
 		return f, err
 	}
 	if f.to.IsZero() {
-		f.to = now.Add(time.Hour) // clocks of records are the edge's own; none is later than that
+		f.to = now.Add(time.Hour).Truncate(time.Millisecond) // clocks of records are the edge's own; none is later than that
 	}
 	if s := q.Get("before"); s != "" {
 		at, number, _ := strings.Cut(s, "_")
@@ -178,7 +193,7 @@ func (v *visit) recordsPage() error {
 	// Given back before the page is sent: who takes it slowly keeps nobody waiting.
 	records, from, all, err := func() ([]ledger.Record, time.Time, bool, error) {
 		defer func() { <-v.searching }()
-		return latest(v.config.Ledger, want, f.last, rowsPerPage)
+		return latest(v.config.Ledger, want, f.last, rowsPerPage, lookFor)
 	}()
 	if err != nil {
 		return err
@@ -189,11 +204,7 @@ func (v *visit) recordsPage() error {
 	}
 	if !all {
 		q := v.r.URL.Query()
-		last := cursor{from, 0}
-		if n := len(records); n == rowsPerPage {
-			last = cursor{records[n-1].Time(), records[n-1].Number}
-		}
-		q.Set("before", fmt.Sprintf("%d_%d", last.at.UnixMilli(), last.number))
+		q.Set("before", after(records, from).String())
 		page.Older = q.Encode()
 	}
 	return v.show(http.StatusOK, "records", "Records", page)
@@ -201,8 +212,8 @@ func (v *visit) recordsPage() error {
 
 // latest returns the newest records that meet the filter, the newest first, at
 // most n of them, and how far back it looked. It looks at longer and longer times,
-// so that the newest of a large ledger are found at once, and ends after lookFor.
-func latest(dir string, want ledger.Filter, last cursor, n int) (found []ledger.Record, from time.Time, all bool, err error) {
+// so that the newest of a large ledger are found at once, and ends after some work.
+func latest(dir string, want ledger.Filter, last cursor, n int, work time.Duration) (found []ledger.Record, from time.Time, all bool, err error) {
 	began := time.Now()
 	first, to := want.From, want.To
 	if first.IsZero() {
@@ -211,7 +222,8 @@ func latest(dir string, want ledger.Filter, last cursor, n int) (found []ledger.
 	step := 10 * time.Minute
 	for to.After(first) {
 		at := time.Now()
-		from = to.Add(-step)
+		// Whole milliseconds, as the cursor of the next page has them: no record is between two pages.
+		from = to.Add(-step).Truncate(time.Millisecond)
 		if from.Before(first) || step > 10*365*24*time.Hour {
 			from = first
 		}
@@ -234,12 +246,12 @@ func latest(dir string, want ledger.Filter, last cursor, n int) (found []ledger.
 			return found, from, false, nil
 		}
 		to = from
-		if took := time.Since(at); took < lookFor/8 {
+		if took := time.Since(at); took < work/8 {
 			step *= 2
-		} else if took > lookFor/4 {
-			step /= 2
+		} else if took > work/4 {
+			step = max(step/2, time.Millisecond)
 		}
-		if time.Since(began) > lookFor {
+		if time.Since(began) > work {
 			break
 		}
 	}
@@ -324,14 +336,43 @@ func (v *visit) recordOf() (ledger.Record, error) {
 		return ledger.Record{}, &fault{http.StatusNotFound, "That is no number of a record."}
 	}
 	r, err := ledger.At(v.config.Ledger, n)
-	if v.sees("") && err != nil {
-		return r, &fault{http.StatusNotFound, fmt.Sprintf("There is no record %d, or it was removed on schedule.", n)}
-	}
-	if err != nil || !v.sees(r.Tenant()) {
+	none, removed := errors.Is(err, ledger.ErrNoRecord) || v.nothingSealed(err), errors.Is(err, ledger.ErrRemoved)
+	switch {
+	case err != nil && !none && !removed:
+		return r, v.unreadable(n, err)
+	case none && v.sees(""):
+		return r, &fault{http.StatusNotFound, fmt.Sprintf("There is no record %d.", n)}
+	case removed && v.sees(""):
+		return r, &fault{http.StatusNotFound, fmt.Sprintf("Record %d was removed on schedule.", n)}
+	case err != nil || !v.sees(r.Tenant()):
 		// The same whether there is one or not.
 		return r, &fault{http.StatusForbidden, "Your token is for the site " + v.token.Tenant + ", and record " + strconv.FormatInt(n, 10) + " is not of that site."}
 	}
 	return r, nil
+}
+
+// nothingSealed reports whether an error of reading the ledger is that there is none yet.
+func (v *visit) nothingSealed(err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(v.config.Ledger, "checkpoint"))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// unreadable says why a record that should be there cannot be shown. A file that is
+// gone, though no schedule removed it, is damage; other errors of files are the disk's.
+func (v *visit) unreadable(n int64, err error) error {
+	disk := errors.As(err, new(*fs.PathError)) && !errors.Is(err, fs.ErrNotExist)
+	v.config.Log.Error("a record cannot be read for the consoles", "record", n, "damaged", !disk, "error", err)
+	text := "Record %d is damaged: what is there is not what was sealed. Verify the ledger, to see all that is wrong; the edge's log says where it is here."
+	if disk {
+		text = "The disk does not give record %d; the edge's log says why."
+	}
+	if !v.sees("") {
+		text = "Record %d cannot be read now, so whose it is cannot be told. Who runs the edge finds out why in its log."
+	}
+	return &fault{http.StatusInternalServerError, fmt.Sprintf(text, n)}
 }
 
 func (v *visit) recordPage() error {
