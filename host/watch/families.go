@@ -29,7 +29,6 @@ func (m *Meters) Families() []Family {
 		m.runs("bespoke_policy_runs_total", "Runs of a policy that ended well.", 0, 1),
 		{"bespoke_policy_failures_total", "Runs of a policy that failed, or were refused, by kind.", Counter,
 			[]string{"tenant", "route", "policy", "kind"}, func(yield func(Sample)) { m.words(1, n.Failures[min(1, len(n.Failures)):], yield) }},
-		m.runs("bespoke_policy_reused_total", "Runs that were saved: a run with equal inputs was remembered.", len(n.Failures)+policyReused, 1),
 		m.runs("bespoke_policy_fuel_total", "WebAssembly instructions, and host calls as such, that runs took.", len(n.Failures)+policyFuel, 1),
 		m.runs("bespoke_policy_seconds_total", "Time that runs took.", len(n.Failures)+policyTime, 1e-9),
 		m.runs("bespoke_policy_edits_total", "Edits that runs emitted and that counted.", len(n.Failures)+policyEdits, 1),

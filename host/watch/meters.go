@@ -47,8 +47,7 @@ type places struct {
 
 // Parts of a policy's cells, between those by failure and those by reason.
 const (
-	policyReused = iota
-	policyFuel
+	policyFuel = iota
 	policyTime
 	policyEdits
 	policyApplied
@@ -229,7 +228,6 @@ func observe(cells []uint64, d time.Duration) {
 // A Run is one run of a policy.
 type Run struct {
 	Failure uint8 // index into Names.Failures; 0: it ran
-	Reused  bool  // its edits came from memory
 	Fuel    uint64
 	Took    time.Duration
 	Edits   int // that it emitted and that count
@@ -243,9 +241,6 @@ func (t *Tenant) Ran(shard uint32, policy int, r *Run) {
 	cells := s.policies[policy*t.meters.places.policy:]
 	cells[r.Failure]++
 	cells = cells[n:]
-	if r.Reused {
-		cells[policyReused]++
-	}
 	cells[policyFuel] += r.Fuel
 	cells[policyTime] += uint64(max(r.Took, 0))
 	cells[policyEdits] += uint64(max(r.Edits, 0))

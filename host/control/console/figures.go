@@ -23,7 +23,6 @@ const (
 
 	figRuns       = "bespoke_policy_runs_total"
 	figFailures   = "bespoke_policy_failures_total"
-	figReused     = "bespoke_policy_reused_total"
 	figFuel       = "bespoke_policy_fuel_total"
 	figTime       = "bespoke_policy_seconds_total"
 	figEdits      = "bespoke_policy_edits_total"

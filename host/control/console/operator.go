@@ -81,24 +81,24 @@ type originRow struct {
 
 // policyFigures are what a policy did on a route, since the start.
 type policyFigures struct {
-	Tenant, Route, Policy                               string
-	Runs, Failed, Reused, Fuel, Edits, Applied, Nothing uint64
-	Kinds                                               []string // of failures, with counts
-	Time                                                float64  // seconds
+	Tenant, Route, Policy                       string
+	Runs, Failed, Fuel, Edits, Applied, Nothing uint64
+	Kinds                                       []string // of failures, with counts
+	Time                                        float64  // seconds
 }
 
 // Mean is the time of a run, in words.
 func (p policyFigures) Mean() string {
-	if ran := p.Runs + p.Failed; ran > p.Reused && p.Time > 0 {
-		return span3(time.Duration(p.Time / float64(ran-min(p.Reused, ran)) * 1e9))
+	if ran := p.Runs + p.Failed; ran > 0 && p.Time > 0 {
+		return span3(time.Duration(p.Time / float64(ran) * 1e9))
 	}
 	return "–"
 }
 
-// FuelPerRun is how many instructions a run took that was no answer from memory.
+// FuelPerRun is how many instructions a run took, in the mean.
 func (p policyFigures) FuelPerRun() uint64 {
-	if ran := p.Runs + p.Failed; ran > p.Reused {
-		return p.Fuel / (ran - p.Reused)
+	if ran := p.Runs + p.Failed; ran > 0 {
+		return p.Fuel / ran
 	}
 	return 0
 }
@@ -248,7 +248,6 @@ func policyFiguresOf(f figures, tenant string) []policyFigures {
 	}
 	for family, field := range map[string]func(*policyFigures) *uint64{
 		figRuns:       func(p *policyFigures) *uint64 { return &p.Runs },
-		figReused:     func(p *policyFigures) *uint64 { return &p.Reused },
 		figFuel:       func(p *policyFigures) *uint64 { return &p.Fuel },
 		figEdits:      func(p *policyFigures) *uint64 { return &p.Edits },
 		figApplied:    func(p *policyFigures) *uint64 { return &p.Applied },

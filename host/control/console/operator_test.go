@@ -37,11 +37,7 @@ func busy(h *house) (families func() []watch.Family, play func()) {
 					x.Status, x.Served, x.Fault = 502, 3, 1
 				}
 				stores.Count(uint32(i), &x)
-				run := watch.Run{Reused: i%3 > 0, Edits: 2}
-				if !run.Reused {
-					run.Fuel, run.Took = 5200, 9*time.Microsecond
-				}
-				stores.Ran(0, nearby, &run)
+				stores.Ran(0, nearby, &watch.Run{Fuel: 5200, Took: 9 * time.Microsecond, Edits: 2})
 				stores.Applied(0, nearby, 2, i%5/4)
 			}
 			stores.Missed(0, nearby, 1, []uint16{1})
