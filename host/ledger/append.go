@@ -49,6 +49,16 @@ type missed struct {
 	why               string
 }
 
+// Why exchanges have no record. The record says it in these words alone: an error may name a folder of
+// this machine, and a record stays. The log and [Status] have the error.
+const (
+	whyNoRoom = "no room"         // the queue is full
+	whyDisk   = "disk"            // records cannot be written
+	whyLate   = "late"            // the disk does not answer
+	whyEvents = "too many events" // wait to be sealed
+	whyClosed = "closed"          // it ended while the ledger was being closed
+)
+
 // Reserve makes room for one record. Where it says no, the exchange must not be personalized. A
 // reservation ends with [Ledger.Exchange] or [Ledger.Unreserve].
 func (l *Ledger) Reserve() bool {
@@ -62,35 +72,33 @@ func (l *Ledger) Reserve() bool {
 // Unreserve gives a reservation back.
 func (l *Ledger) Unreserve() { l.waiting.Add(-1) }
 
-// reserved is how many reservations are not used and not given back.
-func (l *Ledger) reserved() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.waiting.Load()%stopped - l.queue.n
-}
-
 // Exchange records an exchange, and uses x no more when it returns. Without a reservation the record
 // is made if there is room, even while personalization is stopped; otherwise the exchange is counted, and
 // told by a record of [KindUnrecorded] later.
 func (l *Ledger) Exchange(x *Exchange, reserved bool) {
 	if !reserved && l.waiting.Add(1)%stopped > int64(l.Queue) {
 		l.waiting.Add(-1)
-		l.miss(1, 0, "no room")
+		l.miss(1, 0, whyNoRoom)
 		return
 	}
 	// Encoded outside of the lock, in memory that is used again.
 	b := l.lines.Get().(*[]byte)
 	*b = append(x.AppendJSON((*b)[:0]), '\n')
-	if !l.put(*b, 0) {
+	if !l.put(*b, 0, false) {
 		l.waiting.Add(-1)
-		l.miss(1, 0, "closed")
+		if !reserved { // or Close has told of it: it was personalized, which no record of what was missed may say
+			l.miss(1, 0, whyClosed)
+		}
 	}
 	l.lines.Put(b)
 }
 
 // Event records what happened. It is kept in memory until it is sealed, however
 // long that takes; only beyond a million of them they are counted instead. A zero time is now.
-func (l *Ledger) Event(e Event) {
+func (l *Ledger) Event(e Event) { l.event(e, false) }
+
+// event records an event, with last even when the ledger is closed to others.
+func (l *Ledger) event(e Event, last bool) {
 	if e.Time.IsZero() {
 		e.Time = l.Now()
 	}
@@ -105,17 +113,17 @@ func (l *Ledger) Event(e Event) {
 		b, _ = e.AppendJSON(nil)
 	}
 	l.waiting.Add(1)
-	if !l.put(append(b, '\n'), 1) {
+	if !l.put(append(b, '\n'), 1, last) {
 		l.waiting.Add(-1)
-		l.miss(0, 1, "too many events")
+		l.miss(0, 1, whyEvents)
 	}
 }
 
-// put copies a record into the queue.
-func (l *Ledger) put(line []byte, events int64) bool {
+// put copies a record into the queue, with last even when the ledger is closed to others.
+func (l *Ledger) put(line []byte, events int64, last bool) bool {
 	l.mu.Lock()
 	q := &l.queue
-	if l.closed || q.events+events > maxEvents {
+	if l.closed && !last || q.events+events > maxEvents {
 		l.mu.Unlock()
 		return false
 	}
@@ -195,7 +203,7 @@ func (l *Ledger) give(chunks []*chunk) {
 	}
 }
 
-// miss counts what went without a record.
+// miss counts what went without a record. That the ledger is closed or stopped is the better reason.
 func (l *Ledger) miss(exchanges, events int64, why string) {
 	now := l.Now()
 	l.mu.Lock()
@@ -203,8 +211,11 @@ func (l *Ledger) miss(exchanges, events int64, why string) {
 	m := &l.missed
 	if m.exchanges+m.events == 0 {
 		m.from, m.why = now, why
-		if l.status.Blocked != "" {
-			m.why += ": " + l.status.Blocked
+		if l.closed {
+			m.why = whyClosed
+			l.Log.Warn("ledger: exchanges or events end after the ledger was closed, and are not recorded")
+		} else if l.blocked != "" {
+			m.why = l.blocked
 		}
 	}
 	m.to = now
@@ -222,15 +233,18 @@ type unrecordedEvent struct {
 	Why       string    `json:"why"`
 }
 
-// tellMissed records what went without a record, when records can be sealed again.
-func (l *Ledger) tellMissed() {
+// tellMissed records what went without a record, when records can be sealed again; with last even when the ledger
+// is closed to others. It returns false if there was nothing to tell.
+func (l *Ledger) tellMissed(last bool) bool {
 	l.mu.Lock()
 	m := l.missed
 	l.missed = missed{}
 	l.mu.Unlock()
-	if m.exchanges+m.events > 0 {
-		l.Event(Event{Kind: KindUnrecorded, Data: unrecordedEvent{m.exchanges, m.events, milli(m.from), milli(m.to), m.why}})
+	if m.exchanges+m.events == 0 {
+		return false
 	}
+	l.event(Event{Kind: KindUnrecorded, Data: unrecordedEvent{m.exchanges, m.events, milli(m.from), milli(m.to), m.why}}, last)
+	return true
 }
 
 // milli is a time as records write it: UTC, milliseconds.

@@ -129,7 +129,10 @@ type Ledger struct {
 	queue  queue
 	status Status
 	missed missed
-	closed bool
+	// blocked is why personalization is stopped, in the words of a record; "": it is not.
+	blocked string
+	closing bool // Close was called
+	closed  bool // and takes no records any more
 
 	// The rest is the sealer's own, see run.
 	builder builder
@@ -272,36 +275,54 @@ func (l *Ledger) Flush() error {
 var errClosed = errors.New("ledger: closed")
 
 // Close seals the rest and ends recording in order. The error says what could
-// not be sealed, which is lost then. Exchanges should have ended before: those that
-// have a reservation still are lost, and so recording does not end in order.
+// not be sealed, which is lost then. Exchanges should have ended before. Those that
+// have a reservation still are lost, and so recording does not end in order; others that end before Close
+// returns are told by a last record of [KindUnrecorded], and it does not end in order either. Of those that end later
+// nothing can be recorded: [Status] counts them, and the log tells that there are some.
 func (l *Ledger) Close() error {
 	l.mu.Lock()
-	if l.closed {
+	if l.closing {
 		l.mu.Unlock()
 		return errClosed
 	}
+	l.closing = true
 	l.mu.Unlock()
 	l.waiting.Add(stopped) // a second time, if it was stopped before: for ever
-	// Who has a reservation personalizes, and is too late to be recorded. The end is not in order
-	// then, and must not be told as if it were: the next opening tells of a crash.
-	if n := l.reserved(); n > 0 {
-		l.Log.Error("ledger: closed while exchanges had not ended, which are not recorded", "exchanges", n)
-	} else {
-		l.Event(Event{Kind: KindClose, Time: l.Now()})
-	}
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock()
 	l.end()
-	l.done.Wait()
-	err := l.seal()
+	l.done.Wait() // from here on this goroutine is the sealer
+	err := l.sealEnd()
+	l.mu.Lock()
 	if l.status.Waiting = l.waiting.Load() % stopped; err != nil {
 		err = fmt.Errorf("ledger %s: the last %d records are lost: %w", l.Dir, l.status.Waiting, err)
 	}
+	l.mu.Unlock()
 	for _, w := range l.witnesses {
 		w.last(l)
 	}
 	l.release()
+	return err
+}
+
+// sealEnd records how recording ended, and seals all that is left.
+func (l *Ledger) sealEnd() error {
+	l.mu.Lock()
+	l.closed = true
+	// Who has a reservation personalizes, and is too late to be recorded. The end is not in order
+	// then, and must not be told as if it were: the next opening tells of a crash.
+	reserved := l.waiting.Load()%stopped - l.queue.n
+	l.status.Unrecorded += reserved
+	l.mu.Unlock()
+	l.tellMissed(true)
+	if reserved > 0 {
+		l.Log.Error("ledger: closed while exchanges had not ended, which are not recorded", "exchanges", reserved)
+	} else {
+		l.event(Event{Kind: KindClose, Time: l.Now()}, true)
+	}
+	err := l.seal()
+	// What was missed meanwhile comes behind the close, so that this is not the last word.
+	if err == nil && l.tellMissed(true) {
+		err = l.seal()
+	}
 	return err
 }
 

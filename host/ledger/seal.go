@@ -49,7 +49,7 @@ func (l *Ledger) crowded() bool {
 func (l *Ledger) round() error {
 	err := l.seal()
 	if err == nil {
-		l.tellMissed()
+		l.tellMissed(false)
 		l.retain()
 	}
 	l.pseudonyms.turn(l, l.Now(), err == nil)
@@ -75,16 +75,17 @@ func (l *Ledger) checkLate() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if since := l.queue.since; !since.IsZero() && now.Sub(since) > max(lateWindows*l.Window, lateLeast) {
-		l.block("records wait too long to be sealed")
+		l.block(whyLate, "records wait too long to be sealed")
 	}
 }
 
-// block stops personalization. l.mu is held.
-func (l *Ledger) block(why string) {
-	if l.status.Blocked == "" {
+// block stops personalization, for one of the reasons that a record may have, and as operators read it. l.mu
+// is held.
+func (l *Ledger) block(why, text string) {
+	if l.blocked == "" {
 		l.waiting.Add(stopped)
 	}
-	l.status.Blocked = why
+	l.blocked, l.status.Blocked = why, text
 }
 
 // absorb moves the queue into the builder: the full chunks, or everything, as far as a
@@ -159,9 +160,9 @@ func (l *Ledger) commit() error {
 	} else if l.queue.cur != nil {
 		l.queue.since = l.queue.cur.began
 	}
-	if l.status.Blocked != "" {
+	if l.blocked != "" {
 		l.Log.Info("ledger: records are sealed again", "segment", s.Segment)
-		l.status.Blocked = ""
+		l.blocked, l.status.Blocked = "", ""
 		l.waiting.Add(-stopped)
 	}
 	l.status.Err = nil
@@ -184,7 +185,7 @@ func (l *Ledger) failed(err error) error {
 	}
 	l.status.Failures++
 	l.status.Err = err
-	l.block("records cannot be sealed: " + err.Error())
+	l.block(whyDisk, "records cannot be sealed: "+err.Error())
 	return err
 }
 

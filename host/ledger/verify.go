@@ -404,6 +404,9 @@ func gapOf(r *Record, unclosed bool, end time.Time) (Gap, bool) {
 	case r.Event.Kind == KindUnrecorded:
 		g.Kind = "unrecorded"
 		g.Text = fmt.Sprintf("%d exchanges have no record; they were not personalized", told.Exchanges)
+		if told.Events > 0 {
+			g.Text = fmt.Sprintf("%d events have no record, and %s", told.Events, g.Text)
+		}
 		if told.Why != "" {
 			g.Text += ": " + told.Why
 		}
