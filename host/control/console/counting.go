@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type counted struct {
 	err     error
 	at      time.Time     // when it was begun
 	used    time.Time     // when it was last asked for
+	who     string        // had it counted last
 	took    time.Duration // of work
 	busy    chan struct{} // closed when the one under way is done; nil: none is
 }
@@ -31,24 +33,39 @@ const (
 	patience   = 1500 * time.Millisecond
 	freshFor   = 5 * time.Second
 	maxCounted = 64 // periods that are kept; the one asked for longest ago makes room
+
+	// Bounds of one asker, so that nobody is kept from theirs.
+	maxCountedOf = 16 // of those that are kept
+	maxBusy      = 8  // that are counted, or wait for that, in all
+	maxBusyOf    = 2
 )
 
+// errBusy: as many periods as may are being counted.
+var errBusy = errors.New("too much is being counted")
+
 // of returns a summary of a period, and when it was begun; nil: it is still
-// being made.
-func (c *counting) of(dir string, p ledger.Period, now func() time.Time) (*ledger.Summary, time.Time, error) {
+// being made. The error is errBusy where it cannot even be begun now. Who asks is
+// one that shares of all.
+func (c *counting) of(who, dir string, p ledger.Period, now func() time.Time) (*ledger.Summary, time.Time, error) {
 	c.mu.Lock()
-	e := c.by[p]
+	e, asked := c.by[p], now()
+	// One that takes long is made less often.
+	fresh := e != nil && e.summary != nil && asked.Sub(e.at) < max(freshFor, 10*e.took)
+	if !fresh && (e == nil || e.busy == nil) && !c.free(who) {
+		if fresh = e != nil && e.summary != nil; !fresh {
+			c.mu.Unlock()
+			return nil, time.Time{}, errBusy
+		}
+		// What was counted before is shown, with its time.
+	}
 	if e == nil {
-		c.room()
+		c.room(who)
 		e = &counted{}
 		c.by[p] = e
 	}
-	asked := now()
 	e.used = asked
-	// One that takes long is made less often.
-	fresh := e.summary != nil && asked.Sub(e.at) < max(freshFor, 10*e.took)
 	if !fresh && e.busy == nil {
-		e.busy = make(chan struct{})
+		e.who, e.busy = who, make(chan struct{})
 		go c.count(dir, p, e, asked) // ends by itself: it reads a folder
 	}
 	busy := e.busy
@@ -81,18 +98,39 @@ func (c *counting) count(dir string, p ledger.Period, e *counted, asked time.Tim
 	e.busy = nil
 }
 
-// room forgets the summary that was asked for longest ago, if there are too many.
-func (c *counting) room() {
+// free reports whether one more may be counted for who asks.
+func (c *counting) free(who string) bool {
+	all, own := 0, 0
+	for _, e := range c.by {
+		if e.busy != nil {
+			all++
+			if e.who == who {
+				own++
+			}
+		}
+	}
+	return all < maxBusy && own < maxBusyOf
+}
+
+// room forgets the summary that was asked for longest ago, if there are too many: of
+// those of who asks, or of all. Few enough are busy that there is always one to forget.
+func (c *counting) room(who string) {
 	if c.by == nil {
 		c.by = map[ledger.Period]*counted{}
 	}
-	if len(c.by) < maxCounted {
+	own := 0
+	for _, e := range c.by {
+		if e.who == who {
+			own++
+		}
+	}
+	if own < maxCountedOf && len(c.by) < maxCounted {
 		return
 	}
 	var oldest ledger.Period
 	found := false
 	for p, e := range c.by {
-		if e.busy == nil && (!found || e.used.Before(c.by[oldest].used)) {
+		if e.busy == nil && (own < maxCountedOf || e.who == who) && (!found || e.used.Before(c.by[oldest].used)) {
 			oldest, found = p, true
 		}
 	}

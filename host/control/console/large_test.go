@@ -3,8 +3,6 @@ package console
 import (
 	"testing"
 	"time"
-
-	"bespoke/host/ledger"
 )
 
 // A page takes no longer the larger the ledger is: who asks waits for a bounded
@@ -58,19 +56,5 @@ func (c *counting) await(t *testing.T) {
 			}
 			c.mu.Lock()
 		}
-	}
-}
-
-// What is kept of counts has a bound.
-func TestCountingBounded(t *testing.T) {
-	d := newDiary(t, noon)
-	d.sealed()
-	var c counting
-	for i := range 3 * maxCounted {
-		now := noon.Add(time.Duration(i) * time.Minute)
-		c.of(d.dir, ledger.Period{From: noon.Add(-time.Duration(i+1) * time.Hour), To: noon.Add(time.Hour)}, func() time.Time { return now })
-	}
-	if len(c.by) > maxCounted {
-		t.Errorf("%d are kept", len(c.by))
 	}
 }

@@ -10,6 +10,15 @@ func (v *visit) sees(tenant string) bool {
 	return v.token.Role != control.RoleTenant || tenant != "" && tenant == v.token.Tenant
 }
 
+// asker names who shares what the edge does at a time: a tenant with all of its
+// tokens, and of others each token.
+func (v *visit) asker() string {
+	if v.token.Role == control.RoleTenant {
+		return "tenant " + v.token.Tenant
+	}
+	return "token " + v.token.Name
+}
+
 // verified returns how the last verification of the whole ledger went. A tenant is
 // told whether it can be relied on, and not who had it done, what others' records say,
 // or where on the disk it is damaged.
