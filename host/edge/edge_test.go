@@ -134,6 +134,9 @@ var cache = sync.OnceValue(func() string {
 	return dir
 })
 
+// compiled is the folder of compiled code in cache.
+func compiled() string { return filepath.Join(cache(), "cache") }
+
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVar); role != "" {
 		playRole(role)

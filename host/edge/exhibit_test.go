@@ -72,7 +72,7 @@ func (k *kept) all() map[string]*exhibit.Exhibit {
 // replay replays the ledger.
 func (k *kept) replay() *ReplayReport {
 	k.t.Helper()
-	r, err := ReplayLedger(context.Background(), ReplayConfig{State: k.state})
+	r, err := ReplayLedger(context.Background(), ReplayConfig{State: k.state, cache: compiled()})
 	if err != nil {
 		k.t.Fatal(err)
 	}

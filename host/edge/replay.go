@@ -30,6 +30,7 @@ import (
 // what the exhibit says. It is for one goroutine.
 type Replayer struct {
 	dir     string
+	cache   string // folder of compiled code; "": none, as who writes there runs code here
 	edge    *Edge
 	engines map[exhibit.Limits]*Modules
 }
@@ -176,7 +177,7 @@ func (r *Replayer) policy(p *exhibit.Policy) (policy, error) {
 	m := r.engines[p.Limits]
 	if m == nil {
 		var err error
-		if m, err = NewModules(context.Background(), engine.Config{Limits: l}); err != nil {
+		if m, err = NewModules(context.Background(), engine.Config{CacheDir: r.cache, Limits: l}); err != nil {
 			return out, err
 		}
 		r.engines[p.Limits] = m

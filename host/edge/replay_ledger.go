@@ -19,6 +19,7 @@ type ReplayConfig struct {
 	State   string // the state folder, with the ledger and the exhibits
 	Key     []byte // public key of the ledger that was got elsewhere; nil: the folder's
 	Exhibit string // only this one; "": every exhibit, and every decision
+	cache   string // of the Replayer
 }
 
 // A ReplayReport is what a replay of a ledger came to.
@@ -107,6 +108,7 @@ func ReplayLedger(ctx context.Context, c ReplayConfig) (*ReplayReport, error) {
 		return nil, err
 	}
 	defer r.Close()
+	r.cache = c.cache
 	for _, name := range list {
 		if records, ok := named[name]; ok && ctx.Err() == nil {
 			report.runAgain(r, dir, name, records)

@@ -192,7 +192,7 @@ func TestReplayOfChangedFiles(t *testing.T) {
 	}
 	report := func() *ReplayReport {
 		t.Helper()
-		r, err := ReplayLedger(context.Background(), ReplayConfig{State: k.state})
+		r, err := ReplayLedger(context.Background(), ReplayConfig{State: k.state, cache: compiled()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,6 +286,7 @@ func replayer(t testing.TB, dir string) *Replayer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.cache = compiled()
 	t.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			t.Error(err)

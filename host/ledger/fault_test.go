@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -189,6 +190,7 @@ func start(t *testing.T, seed *memFS) (*life, *memFS) {
 // was not synced is lost, or there, or in parts. The next start must go on, with all that was acknowledged and
 // without contradicting a checkpoint that anybody may have seen.
 func TestPowerLoss(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a fifth less work
 	for name, seed := range seeds(t) {
 		points, adopted := 0, 0
 		for op := 0; ; op++ {
@@ -268,6 +270,7 @@ func (f *life) after(m *memFS) (*content, error) {
 // TestFaults fails every operation that changes something, in three ways; some
 // runs fail a second one, or end with the power going. Nothing may be lost unless the process ends.
 func TestFaults(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a fifth less work
 	for name, seed := range seeds(t) {
 		runs, blocked := 0, 0
 		for _, kind := range []faultKind{faultLost, faultKept, faultPartial} {
