@@ -27,10 +27,12 @@ type Exhibits struct {
 	Keep  time.Duration // how long
 }
 
-// A Witness is a second place for checkpoints: one of the two is set.
+// A Witness is a second place for checkpoints: Dir or URL is set.
 type Witness struct {
 	Dir string // resolved against the file's folder
 	URL string // http or https, that takes PUT and GET; or nats or tls, whose path is BUCKET or BUCKET/KEY
+	// TokenFile has the token that the address in URL, http or https, is shown; "": none. It is resolved, and it was there.
+	TokenFile string
 }
 
 // DefaultLedger returns what holds where the file says nothing.
@@ -128,6 +130,27 @@ func (d *decoder) days(n *node, what, or string) (time.Duration, bool) {
 }
 
 func (d *decoder) witness(n *node) (w Witness, ok bool) {
+	if n.kind != mapping {
+		return d.witnessAt(n)
+	}
+	d.mapping(n, "witnesses", []field{
+		{"http", true, func(n *node) {
+			u, err := url.Parse(n.text)
+			if ok = n.kind == scalar && err == nil && (u.Scheme == "http" || u.Scheme == "https"); !ok {
+				d.errorf(n.pos, "http: found %s, expected a URL such as https://witness.example/checkpoint", n.describe())
+				return
+			}
+			var at Witness
+			at, ok = d.witnessAt(n)
+			w.URL = at.URL
+		}},
+		{"token_file", true, func(n *node) { w.TokenFile = d.dataFile(n, "token_file", "a file that holds a token") }},
+	})
+	return w, ok
+}
+
+// witnessAt reads a witness that is a folder or a URL alone.
+func (d *decoder) witnessAt(n *node) (w Witness, ok bool) {
 	const want = "a folder, or a URL such as https://witness.example/checkpoint or nats://nats.example:4222/witness"
 	s, ok := d.text(n, "witnesses", want)
 	if !ok {

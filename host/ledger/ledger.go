@@ -296,9 +296,11 @@ func (l *Ledger) Close() error {
 		err = fmt.Errorf("ledger %s: the last %d records are lost: %w", l.Dir, l.status.Waiting, err)
 	}
 	l.mu.Unlock()
+	var last sync.WaitGroup
 	for _, w := range l.witnesses {
-		w.last(l)
+		last.Go(func() { w.last(l) })
 	}
+	last.Wait()
 	l.release()
 	return err
 }

@@ -429,23 +429,45 @@ func TestWitnesses(t *testing.T) {
 	refused("not of this ledger")
 }
 
-// stuck is a witness that takes nothing until it is told to stop.
-type stuck struct{}
+// stuck is a witness that answers nothing until it is told to stop; with deaf it does not listen to that
+// either.
+type stuck struct{ deaf chan struct{} }
 
-func (stuck) Put(ctx context.Context, _ []byte) error    { <-ctx.Done(); return ctx.Err() }
-func (stuck) Latest(ctx context.Context) ([]byte, error) { return nil, errors.New("not now") }
+func (s stuck) wait(ctx context.Context) error {
+	if s.deaf != nil {
+		<-s.deaf
+		return errors.New("deaf")
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
 
+func (s stuck) Put(ctx context.Context, _ []byte) error    { return s.wait(ctx) }
+func (s stuck) Latest(ctx context.Context) ([]byte, error) { return nil, s.wait(ctx) }
+
+// TestStuckWitness has witnesses that hang. All of them together take askTime of the start and lastTime of
+// the end, and nothing of what is between.
 func TestStuckWitness(t *testing.T) {
-	l, _ := newLedger(t, func(c *Config) { c.Witnesses = []Witness{stuck{}} })
+	deaf := make(chan struct{})
+	defer close(deaf)
 	begin := time.Now()
+	within := func(what string, limit time.Duration) {
+		t.Helper()
+		if d := time.Since(begin); d > limit {
+			t.Errorf("%s took %v", what, d)
+		}
+		begin = time.Now()
+	}
+	l, _ := newLedger(t, func(c *Config) { c.Witnesses = []Witness{stuck{deaf}, stuck{}, stuck{deaf}} })
+	within("the start", askTime+3*time.Second)
 	for range 50 {
 		l.Exchange(&Exchange{}, false)
 		mustFlush(t, l)
 	}
-	if d := time.Since(begin); d > witnessTime/2 {
-		t.Errorf("50 seals took %v", d)
-	}
-	if s := l.Status(); s.Segments != 51 || s.Blocked != "" {
+	within("50 seals", witnessTime/2)
+	if s := l.Status(); s.Segments != 51 || s.Blocked != "" || s.WitnessFailures < 3 {
 		t.Errorf("%+v", s)
 	}
+	mustClose(t, l)
+	within("the end", lastTime+3*time.Second)
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,9 @@ import (
 
 // A Witness keeps the newest checkpoint in a second place, out of reach of whoever could
 // change the ledger's folder. With it, cutting the ledger and rewriting its end become evident.
-// One that is an io.Closer is closed with the ledger, also if that does not open.
+// One that is an io.Closer is closed with the ledger, also if that does not open. It is asked one thing at a
+// time. Where it goes on beyond the end of ctx, as on a mount that hangs, nobody waits for it, and it is asked
+// nothing else until that has ended.
 type Witness interface {
 	// Put keeps a checkpoint, instead of the one before.
 	Put(ctx context.Context, checkpoint []byte) error
@@ -38,7 +41,7 @@ const (
 // maxCheckpoint bounds what is read from a witness, in bytes.
 const maxCheckpoint = 64 << 10
 
-// checkWitnesses asks each witness for what it knows. A checkpoint that the ledger's tree does not contain is an error:
+// checkWitnesses asks each witness for what it knows, all at once, and waits for at most askTime. A checkpoint that the ledger's tree does not contain is an error:
 // somebody cut or rewrote it. A witness that does not answer is logged.
 func (l *Ledger) checkWitnesses() error {
 	type answer struct {
@@ -48,11 +51,12 @@ func (l *Ledger) checkWitnesses() error {
 	answers := make([]answer, len(l.Witnesses))
 	var all sync.WaitGroup
 	for i, w := range l.Witnesses {
-		l.witnesses = append(l.witnesses, &watcher{to: w, signal: make(chan struct{}, 1)})
+		watch := &watcher{to: w, signal: make(chan struct{}, 1), busy: make(chan struct{}, 1)}
+		l.witnesses = append(l.witnesses, watch)
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), askTime)
 			defer cancel()
-			answers[i].msg, answers[i].err = w.Latest(ctx)
+			answers[i].msg, answers[i].err = watch.latest(ctx)
 		})
 	}
 	all.Wait()
@@ -117,6 +121,7 @@ type watcher struct {
 	to       Witness
 	newest   atomic.Pointer[[]byte]
 	signal   chan struct{}
+	busy     chan struct{} // has one while the witness does something
 	failures atomic.Int64
 	failing  atomic.Bool
 
@@ -130,6 +135,41 @@ func (w *watcher) String() string {
 		return s.String()
 	}
 	return fmt.Sprintf("%T", w.to)
+}
+
+// latest has the witness say what it knows, within ctx.
+func (w *watcher) latest(ctx context.Context) ([]byte, error) {
+	return w.within(ctx, func() ([]byte, error) { return w.to.Latest(ctx) })
+}
+
+// put has the witness keep a checkpoint, within ctx. After an error it may or may not.
+func (w *watcher) put(ctx context.Context, checkpoint []byte) error {
+	_, err := w.within(ctx, func() ([]byte, error) { return nil, w.to.Put(ctx, checkpoint) })
+	return err
+}
+
+// within waits for what the witness does no longer than ctx, whether that looks at ctx or not: a call to a mount
+// that hangs cannot. It ends when the mount answers, which may be never, so there is one of it at most.
+func (w *watcher) within(ctx context.Context, do func() ([]byte, error)) ([]byte, error) {
+	select {
+	case w.busy <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("it does not end what it began before: %w", ctx.Err())
+	}
+	var msg []byte
+	var err error
+	done := make(chan struct{})
+	go func() {
+		msg, err = do()
+		close(done)
+		<-w.busy
+	}()
+	select {
+	case <-done:
+		return msg, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // offer leaves a checkpoint to be brought.
@@ -173,7 +213,7 @@ func (w *watcher) bring(ctx context.Context, l *Ledger, limit time.Duration) boo
 	defer cancel()
 	err := w.ask(ctx, l, *checkpoint)
 	if err == nil {
-		err = w.to.Put(ctx, *checkpoint)
+		err = w.put(ctx, *checkpoint)
 	}
 	if err != nil {
 		w.newest.CompareAndSwap(nil, checkpoint) // unless there is a newer one
@@ -192,7 +232,7 @@ func (w *watcher) ask(ctx context.Context, l *Ledger, checkpoint []byte) error {
 	if w.asked {
 		return nil
 	}
-	msg, err := w.to.Latest(ctx)
+	msg, err := w.latest(ctx)
 	if err != nil {
 		return fmt.Errorf("what is the latest checkpoint: %w", err)
 	}
@@ -222,7 +262,7 @@ func (w *watcher) failed(l *Ledger, err error) {
 }
 
 // FileWitness keeps the checkpoint in another folder, which had better be of another
-// machine or owner.
+// machine or owner. The file system is asked whatever ctx says; see [Witness].
 type FileWitness struct {
 	Dir string
 }
@@ -230,9 +270,12 @@ type FileWitness struct {
 func (w FileWitness) String() string { return w.Dir }
 
 // Put implements [Witness].
-func (w FileWitness) Put(_ context.Context, checkpoint []byte) error {
+func (w FileWitness) Put(ctx context.Context, checkpoint []byte) error {
 	if err := makeDir(disk{}, w.Dir, 0o755); err != nil {
 		return err
+	}
+	if ctx.Err() != nil { // it took so long that there may be a newer one
+		return ctx.Err()
 	}
 	name := filepath.Join(w.Dir, checkpointName)
 	return replaceFile(disk{}, name, name+".next", checkpoint, 0o644)
@@ -251,30 +294,29 @@ func (w FileWitness) Latest(context.Context) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxCheckpoint))
 }
 
-// HTTPWitness keeps the checkpoint under a URL: PUT (or Method) writes it, GET reads it, and 404 or 204 is nothing yet.
+// HTTPWitness keeps the checkpoint under a URL: PUT writes it, GET reads it, and 404 or 204 is nothing yet. Redirects are
+// errors: a PUT that is led elsewhere may arrive there as a GET.
 type HTTPWitness struct {
-	URL    string
-	Method string       // "": PUT
-	Header http.Header  // for both, such as Authorization
-	Client *http.Client // nil: http.DefaultClient
+	URL string
+	// TokenFile holds a token of at most 4 KiB that is sent with both (RFC 6750, 2.1). It is read for each request, so
+	// that it can be replaced. "": none is sent.
+	TokenFile string
 }
 
-// String is the URL without its password.
+const maxToken = 4 << 10
+
+// String is the URL without what may be secret: user, password and query.
 func (w HTTPWitness) String() string {
 	u, err := url.Parse(w.URL)
 	if err != nil {
 		return "HTTP"
 	}
-	return u.Redacted()
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // Put implements [Witness].
 func (w HTTPWitness) Put(ctx context.Context, checkpoint []byte) error {
-	method := w.Method
-	if method == "" {
-		method = http.MethodPut
-	}
-	_, err := w.do(ctx, method, checkpoint)
+	_, err := w.do(ctx, http.MethodPut, checkpoint)
 	return err
 }
 
@@ -284,33 +326,58 @@ func (w HTTPWitness) Latest(ctx context.Context) ([]byte, error) {
 }
 
 func (w HTTPWitness) do(ctx context.Context, method string, body []byte) ([]byte, error) {
+	fail := func(err error) ([]byte, error) {
+		if e := (*url.Error)(nil); errors.As(err, &e) {
+			err = e.Err // the rest of it is the whole URL
+		}
+		return nil, fmt.Errorf("%s %s: %w", method, w, err)
+	}
 	req, err := http.NewRequestWithContext(ctx, method, w.URL, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return fail(err)
 	}
-	for name, values := range w.Header {
-		req.Header[name] = values
+	if w.TokenFile != "" {
+		token, err := w.token()
+		if err != nil {
+			return fail(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "text/plain; charset=utf-8")
 	}
-	client := w.Client
-	if client == nil {
-		client = http.DefaultClient
-	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return fail(err)
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxCheckpoint))
 	switch {
 	case err != nil:
-		return nil, err
+		return fail(err)
 	case body == nil && (res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusNoContent):
 		return nil, nil
 	case res.StatusCode < 200 || res.StatusCode > 299:
-		return nil, fmt.Errorf("%s %s: %s", method, w, res.Status)
+		return fail(errors.New(res.Status))
 	}
 	return answer, nil
+}
+
+// token reads the token. What is wrong is told without it.
+func (w HTTPWitness) token() (string, error) {
+	f, err := os.Open(w.TokenFile)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	if err != nil {
+		return "", err
+	}
+	token := strings.TrimSpace(string(b))
+	if token == "" || len(b) > maxToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return "", fmt.Errorf("%s: want a token of at most %d bytes, on one line", w.TokenFile, maxToken)
+	}
+	return token, nil
 }

@@ -55,7 +55,7 @@ func witnesses(list []config.Witness) (all []ledger.Witness, err error) {
 			}
 			all = append(all, slot)
 		default:
-			all = append(all, ledger.HTTPWitness{URL: w.URL})
+			all = append(all, ledger.HTTPWitness{URL: w.URL, TokenFile: w.TokenFile})
 		}
 	}
 	return all, nil
