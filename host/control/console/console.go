@@ -20,7 +20,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"bespoke/host/audit/probe"
@@ -59,7 +58,7 @@ type Console struct {
 	history   history
 	counting  counting
 	verifying verifying
-	reporting sync.Mutex    // held while a report is made, which reads the whole ledger
+	reporting reporting
 	searching chan struct{} // holds one while records are searched: exchanges keep the processors
 }
 
@@ -80,7 +79,7 @@ func New(c Config) (*Console, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	k := &Console{config: c, searching: make(chan struct{}, 1), pages: map[string]*template.Template{}, mux: http.NewServeMux()}
+	k := &Console{config: c, searching: make(chan struct{}, 1), reporting: newReporting(), pages: map[string]*template.Template{}, mux: http.NewServeMux()}
 	if err := k.parse(); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}

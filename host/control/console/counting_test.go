@@ -59,10 +59,7 @@ func TestCountingStarvesNobody(t *testing.T) {
 	d.sealed()
 	h := recorded(t, d, nil)
 	get := func(secret, query string) *httptest.ResponseRecorder {
-		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/console/privacy?"+query, nil)
-		r.Header.Set("Authorization", "Bearer "+secret)
-		h.console.ServeHTTP(w, r)
-		return w
+		return h.asks(secret, "/console/privacy?"+query)
 	}
 	another := h.token(control.Token{Role: control.RoleTenant, Tenant: "stores"})
 	c := &h.console.counting

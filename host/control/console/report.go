@@ -10,7 +10,7 @@ import (
 )
 
 // report hands out the report of a period, as one HTML page or as JSON: the same
-// as "bespoke ledger report" makes. The ledger is verified for it.
+// as "bespoke ledger report" makes. The ledger is verified for it, see [reporting].
 func (v *visit) report() error {
 	if v.config.Ledger == "" {
 		return errNoLedger
@@ -24,20 +24,9 @@ func (v *visit) report() error {
 	if format != "html" && format != "json" {
 		return &fault{http.StatusBadRequest, "A report is HTML or JSON: format=html or format=json."}
 	}
-	if !v.reporting.TryLock() {
-		v.w.Header().Set("Retry-After", "10")
-		return &fault{http.StatusServiceUnavailable, "Another report is being made; ask again in a moment."}
-	}
-	// Given back before the report is sent: who takes it slowly keeps nobody from theirs.
-	r, err := func() (*ledger.Report, error) {
-		defer v.reporting.Unlock()
-		return ledger.MakeReport(v.config.Ledger, ledger.Period{From: at.From, To: at.To, Tenant: v.tenant}, ledger.VerifyOptions{}, v.now)
-	}()
+	r, err := v.reporting.of(v, ledger.Period{From: at.From, To: at.To, Tenant: v.tenant})
 	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	if !v.sees("") {
-		ofTenant(r)
+		return err
 	}
 	var out bytes.Buffer
 	contentType := "application/json"
