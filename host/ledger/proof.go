@@ -50,7 +50,7 @@ func Prove(dir string, number int64) (*Proof, error) {
 	defer r.close()
 	if err := r.load(st); err != nil {
 		if errors.Is(err, fs.ErrNotExist) && f.removed(st) {
-			return nil, fmt.Errorf("record %d: the content of segment %d was removed on schedule", number, st.Segment)
+			return nil, fmt.Errorf("record %d, of segment %d: %w", number, st.Segment, ErrRemoved)
 		}
 		return nil, fmt.Errorf("%s/%s, segment %d: %w", segmentsName, st.File, st.Segment, err)
 	}

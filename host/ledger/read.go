@@ -129,7 +129,7 @@ const lag = 10 * time.Minute
 // checks that the segments are what was sealed, against statements that it
 // takes on trust: [Verify] checks those. A record may be kept.
 //
-// Segments that were removed on schedule are passed over. At the first other
+// Segments whose files are gone as retention takes them, from the oldest, are passed over. At the first other
 // error it yields the error, and ends.
 func Read(dir string, f Filter) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
@@ -155,7 +155,7 @@ func Read(dir string, f Filter) iter.Seq2[Record, error] {
 // Why [At] has no record, though nothing is wrong.
 var (
 	ErrNoRecord = errors.New("there is no such record")
-	ErrRemoved  = errors.New("its content was removed on schedule")
+	ErrRemoved  = errors.New("its content is gone with the oldest, as it goes on schedule; verifying says whether it was that")
 )
 
 // At returns the record of that number. Errors are [ErrNoRecord] and [ErrRemoved],
@@ -254,8 +254,9 @@ func eachRecord(dir string, from, to time.Time, do func(*Record) bool) error {
 	})
 }
 
-// removed reports whether retention took a segment's file: it does so from the
-// oldest, so then none before it is left. Whether a record says so, Verify checks.
+// removed reports whether retention may have taken a segment's file: it does so from the
+// oldest, so then none before it is left. Somebody else may have, too. To find the record that says so takes reading
+// the newest segments: that is for Verify, and until then nobody may say that it was on schedule.
 func (f *archive) removed(st *Statement) bool {
 	list, err := os.ReadDir(filepath.Join(f.dir, segmentsName))
 	return err != nil || len(list) == 0 || list[0].Name() > st.File

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -141,4 +142,74 @@ func TestWitnessIsAskedFirst(t *testing.T) {
 	}
 	c.Witnesses = nil
 	mustOpenClosed(t, c)
+}
+
+// TestBeginAnew does as operators do who replace the key that signs: both ledgers can be verified, each with its own key.
+func TestBeginAnew(t *testing.T) {
+	second := t.TempDir()
+	l, c := newLedger(t, func(c *Config) { c.Witnesses = []Witness{FileWitness{second}} })
+	l.Exchange(&Exchange{Tenant: "old"}, false)
+	mustClose(t, l)
+	old := t.TempDir()
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(want string) {
+		t.Helper()
+		if l, err := Open(c); err == nil {
+			l.Close()
+			t.Errorf("opened, want %q", want)
+		} else if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	key := filepath.Join(c.Keys, signerName)
+	move(key, old+"/key")
+	refused(signerName + " is missing")
+	move(old+"/key", key)
+	move(c.Dir, old+"/ledger")
+	refused(keyName + " is missing")
+	move(key, old+"/key")
+	c.Witnesses = []Witness{FileWitness{t.TempDir()}}
+	l = mustOpen(t, c)
+	l.Exchange(&Exchange{Tenant: "new"}, false)
+	mustClose(t, l)
+	if o := events[openEvent](t, mustVerify(t, c.Dir), KindOpen); len(o) != 1 || o[0].Ended != "first" {
+		t.Errorf("%+v", o)
+	}
+	mustVerify(t, old+"/ledger")
+	a, b := mustFolder(t, old+"/ledger")[keyName], mustFolder(t, c.Dir)[keyName]
+	if string(a) == string(b) {
+		t.Error("the key is the same")
+	}
+}
+
+// TestRemovedByHand takes the oldest file away. Who reads is not told that it went on schedule, and who verifies is told that
+// it did not.
+func TestRemovedByHand(t *testing.T) {
+	at := noon
+	l, c := newLedger(t, func(c *Config) { c.Now = func() time.Time { return at } })
+	for range 2 {
+		l.Exchange(&Exchange{Tenant: "a", Time: at}, false)
+		mustFlush(t, l)
+		at = at.Add(time.Hour)
+	}
+	mustClose(t, l)
+	ct := mustVerify(t, c.Dir)
+	if err := os.Remove(filepath.Join(c.Dir, segmentsName, ct.statements[0].File)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := At(c.Dir, 0)
+	_, proveErr := Prove(c.Dir, 0)
+	for _, err := range []error{err, proveErr} {
+		if !errors.Is(err, ErrRemoved) || !strings.Contains(err.Error(), "verifying says whether") {
+			t.Error(err)
+		}
+	}
+	if v, err := Verify(c.Dir, VerifyOptions{}); err != nil || v.Intact() || v.Removed != 0 {
+		t.Errorf("%v %+v", err, v)
+	}
 }

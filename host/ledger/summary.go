@@ -33,7 +33,7 @@ type Summary struct {
 	Total  Tally     `json:"total"`
 	Series []Point   `json:"series,omitempty"` // in order; buckets without records are there too
 	Gaps   []Gap     `json:"gaps"`
-	// Removed counts segments of the period whose content was removed on schedule.
+	// Removed counts segments of the period whose content is gone with the oldest: on schedule, if Verify finds so.
 	Removed int64 `json:"removed_segments"`
 }
 

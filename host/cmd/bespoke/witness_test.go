@@ -2,11 +2,15 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,5 +192,40 @@ func awaitNATS(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("not within 20 s: %s", what)
 		}
+	}
+}
+
+// A witness that wants a token is shown the one in the file that the configuration names.
+func TestHTTPWitnessToken(t *testing.T) {
+	var kept atomic.Pointer[[]byte]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch last := kept.Load(); {
+		case r.Header.Get("Authorization") != "Bearer token-of-edge":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.Method == http.MethodPut:
+			b, _ := io.ReadAll(r.Body)
+			kept.Store(&b)
+		case last == nil:
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			w.Write(*last)
+		}
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("token-of-edge\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	site := &config.Config{State: filepath.Join(dir, "state"), Ledger: config.DefaultLedger()}
+	site.Ledger.Witnesses = []config.Witness{{URL: server.URL, TokenFile: filepath.Join(dir, "token")}}
+	l := recordTo(t, site, slog.New(slog.DiscardHandler))
+	sealOne(t, l)
+	closeLedger(t, l)
+	want, err := os.ReadFile(filepath.Join(site.State, "ledger", "checkpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := kept.Load(); got == nil || !bytes.Equal(*got, want) {
+		t.Errorf("the witness has %v, want %s", got, want)
 	}
 }

@@ -194,7 +194,7 @@ func (v *visit) caveats(page *privacyView, failed error) (all []string) {
 		tell("The record has %s, listed below.", plural(n, "gap"))
 	}
 	if s.Removed > 0 {
-		tell("%s of this period were removed on schedule, and are not counted.", plural(s.Removed, "segment"))
+		tell("%s of this period are no longer there, and are not counted. Old ones are removed on schedule; verifying says whether these were.", plural(s.Removed, "segment"))
 	}
 	if page.State != nil && page.State.Waiting > 0 {
 		tell("%s of the last moment are not sealed yet.", plural(page.State.Waiting, "record"))

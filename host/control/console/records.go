@@ -343,7 +343,7 @@ func (v *visit) recordOf() (ledger.Record, error) {
 	case none && v.sees(""):
 		return r, &fault{http.StatusNotFound, fmt.Sprintf("There is no record %d.", n)}
 	case removed && v.sees(""):
-		return r, &fault{http.StatusNotFound, fmt.Sprintf("Record %d was removed on schedule.", n)}
+		return r, &fault{http.StatusNotFound, fmt.Sprintf("Record %d is no longer there. Old ones are removed on schedule; verifying says whether this one was.", n)}
 	case err != nil || !v.sees(r.Tenant()):
 		// The same whether there is one or not.
 		return r, &fault{http.StatusForbidden, "Your token is for the site " + v.token.Tenant + ", and record " + strconv.FormatInt(n, 10) + " is not of that site."}

@@ -93,7 +93,7 @@ func TestRecordNotShown(t *testing.T) {
 		t.Fatal(files)
 	}
 	h.must(os.Remove(files[0])) // as retention does: from the oldest
-	auditor.get(at(first)).want(t, 404, "removed on schedule")
+	auditor.get(at(first)).want(t, 404, "verifying says whether this one was")
 	h.must(os.Chmod(files[1], 0))
 	if _, err := os.ReadFile(files[1]); errors.Is(err, fs.ErrPermission) { // root reads it all the same
 		auditor.get(at(second)).want(t, 500, fmt.Sprintf("The disk does not give record %d", second))
