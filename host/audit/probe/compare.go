@@ -48,7 +48,10 @@ func parts(r *Response, ignored map[string]bool) []part {
 
 // httpDate is a date of the form that header fields have (RFC 9110, 5.6.7; in
 // cookies with hyphens too).
-var httpDate = regexp.MustCompile(`[A-Z][a-z]{2}, \d{2}[ -][A-Z][a-z]{2}[ -]\d{4} \d{2}:\d{2}:\d{2} GMT`)
+var httpDate = regexp.MustCompile(httpDatePattern)
+
+// httpDatePattern is understood by Go and by POSIX tools.
+const httpDatePattern = "[A-Z][a-z]{2}, [0-9]{2}[ -][A-Z][a-z]{2}[ -][0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
 
 // clockSlack is how far apart two dates may be, counted from the moment of each
 // answer, and be the same: both are whole seconds.

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -346,31 +345,6 @@ func TestSaved(t *testing.T) {
 	})
 	if n := strings.Count(text(r), concealed); n == 0 {
 		t.Error("nothing was concealed: the test shows nothing")
-	}
-}
-
-// The script of a pair asks again, and finds the difference.
-func TestRepeat(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("runs the script that repeats a finding, which asks with curl, and there is none (Debian: apt-get install curl; make test does it):", err)
-	}
-	s := httptest.NewServer(planted{leak: func(w http.ResponseWriter, _ *http.Request, about string) { io.WriteString(w, about) }})
-	defer s.Close()
-	r, err := Run(t.Context(), Config{URL: s.URL, Pairs: 1, PlaceHeader: "X-Forwarded-For", Dimensions: []string{Place, Name}, Settle: -1})
-	if err != nil || len(r.Exhibits) != 2 {
-		t.Fatal(err, text(r))
-	}
-	dir := filepath.Join(t.TempDir(), "out")
-	if err := r.Save(dir); err != nil {
-		t.Fatal(err)
-	}
-	for i := range r.Exhibits {
-		cmd := exec.Command("sh", "repeat.sh")
-		cmd.Dir = filepath.Join(dir, fmt.Sprintf("pair-%d", i+1))
-		out, err := cmd.CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "differ") {
-			t.Errorf("%v: %s", err, out)
-		}
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -263,8 +262,12 @@ func (r *run) prepare(ctx context.Context, s *slot, cond int, side *Side) (*visi
 	}
 	for _, one := range says {
 		v.carries(one)
+		before := slices.Clone(v.jar.cookies)
 		if err := v.does(ctx, one); err != nil {
 			return nil, err
+		}
+		if one == side {
+			v.issued = changed(before, v.jar.cookies)
 		}
 	}
 	return v, nil
@@ -346,6 +349,9 @@ func (r *run) note(ctx context.Context, s *slot, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if s.dim != nil && s.dim.secret {
+		err = errors.New(r.secrets(s).text(err.Error()))
+	}
 	r.failed[failure{s.dim, s.cond}]++
 	if r.why == "" {
 		r.why = err.Error()
@@ -398,36 +404,7 @@ func (r *run) exhibit(s *slot, page int, a, b *visitor, x, y *Response, differs 
 	e.A = Witness{Requests: slices.Clone(a.said), Response: x}
 	e.B = Witness{Requests: slices.Clone(b.said), Response: y}
 	if s.dim.secret { // only pairs of a dimension are shown
-		conceal(e.A.Requests, &s.a)
-		conceal(e.B.Requests, &s.b)
+		r.secrets(s, a, b).conceal(e)
 	}
 	return e
-}
-
-const concealed = "CONCEALED"
-
-// conceal takes the values of a side out of requests.
-func conceal(list []Request, s *Side) {
-	var values []string
-	for _, m := range []map[string]string{s.Headers, s.Cookies} {
-		for _, v := range m {
-			if v != "" {
-				values = append(values, v, concealed)
-			}
-		}
-	}
-	for i := range list {
-		h := list[i].Header.Clone()
-		for name := range h {
-			for j := range h[name] {
-				h[name][j] = strings.NewReplacer(values...).Replace(h[name][j])
-			}
-		}
-		list[i].Header = h
-		for _, st := range s.Requests {
-			if st.Body != "" && list[i].Body == st.Body {
-				list[i].Body = concealed
-			}
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -45,7 +46,7 @@ func (r *Report) Save(dir string) error {
 		if err := os.Mkdir(filepath.Join(dir, pair), 0o700); err != nil {
 			return err
 		}
-		files := map[string][]byte{"repeat.sh": []byte(e.script())}
+		files := map[string][]byte{"repeat.sh": []byte(e.script(r.Ignored))}
 		for name, w := range map[string]*Witness{"a": &e.A, "b": &e.B} {
 			files[name+".requests"] = []byte(w.sent())
 			files[name+".header"] = []byte(w.Response.head())
@@ -92,16 +93,22 @@ func (w *Witness) sent() string {
 	return b.String()
 }
 
-// script asks for both answers again, and compares them.
-func (e *Exhibit) script() string {
+// script asks for both answers again, and compares them as the probe does: without
+// the ignored fields, and whatever the order of fields of different names.
+func (e *Exhibit) script(ignored []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#!/bin/sh\n# %s, refused by %s, %s: the measured requests of both visitors again.\n", e.Dimension, e.Way, quote(e.Page))
-	last := func(w *Witness) string { return Curl(&w.Requests[len(w.Requests)-1]) }
-	a, c := last(&e.A)+" > again-a", last(&e.B)+" > again-b"
-	if e.BFirst {
-		a, c = c, a
+	b.WriteString("export LC_ALL=C\n: > again-a.header; : > again-b.header\n")
+	ask := func(w *Witness, name string) string {
+		return fmt.Sprintf("%s > again-%s.body\n", curl(&w.Requests[len(w.Requests)-1], "-gs -D again-"+name+".header"), name)
 	}
-	fmt.Fprintf(&b, "%s\n%s\ncmp again-a again-b\n", a, c)
+	asks := [2]string{ask(&e.A, "a"), ask(&e.B, "b")}
+	if e.BFirst {
+		asks[0], asks[1] = asks[1], asks[0]
+	}
+	b.WriteString(asks[0] + asks[1])
+	fmt.Fprintf(&b, "for v in a b; do\n\tgrep -viE %s again-$v.header |%s sort -f -s -t: -k1,1 | cat - again-$v.body > again-$v\ndone\n", quote(fieldNames(ignored)), e.undated())
+	b.WriteString("if test ! -s again-a.header && test ! -s again-b.header; then\n\techo 'no answer to either' >&2; exit 2\nfi\ncmp again-a again-b && echo 'equal, this time'\n")
 	b.WriteString("\n# All that they sent before, in order:\n")
 	for i, w := range []*Witness{&e.A, &e.B} {
 		for j := range w.Requests[:len(w.Requests)-1] {
@@ -111,4 +118,24 @@ func (e *Exhibit) script() string {
 		}
 	}
 	return b.String()
+}
+
+// fieldNames is an extended regular expression of lines with these fields.
+func fieldNames(list []string) string {
+	quoted := make([]string, len(list))
+	for i := range list {
+		quoted[i] = regexp.QuoteMeta(list[i])
+	}
+	return "^(" + strings.Join(quoted, "|") + ")[[:space:]]*:"
+}
+
+// undated is a filter that takes dates out of other fields, which go with the clock:
+// unless a date is what the visitors differed in.
+func (e *Exhibit) undated() string {
+	for _, d := range e.Differences {
+		if d.Offset < 0 && (httpDate.MatchString(d.A) || httpDate.MatchString(d.B)) {
+			return ""
+		}
+	}
+	return " sed -E " + quote("s/"+httpDatePattern+"/(a date)/g") + " |"
 }

@@ -155,10 +155,13 @@ func clip(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// Curl returns the command that sends a request again.
-func Curl(r *Request) string {
+// Curl returns the command that sends a request again, and shows the answer's header too.
+func Curl(r *Request) string { return curl(r, "-gsi") }
+
+// curl is that with other options. -g is one of them: brackets in an address are no pattern.
+func curl(r *Request, options string) string {
 	var b strings.Builder
-	b.WriteString("curl -si")
+	b.WriteString("curl " + options)
 	if r.Method != "GET" {
 		b.WriteString(" -X " + quote(r.Method))
 	}

@@ -18,7 +18,8 @@ type visitor struct {
 	place   string
 	// said are the requests that the visitor sent, in order; kept so that a pair can
 	// be shown.
-	said []Request
+	said   []Request
+	issued []string // names of the cookies that the site set when the visitor did what its side says
 }
 
 func newVisitor(f *fetcher, c *Config) *visitor {
