@@ -94,7 +94,9 @@ func (x *secrets) conceal(e *Exhibit) {
 		if x.cookies[strings.TrimPrefix(d.Part, "Set-Cookie ")] {
 			d.A, d.B = x.unless(d.A), x.unless(d.B)
 		}
-		d.A, d.B = x.text(d.A), x.text(d.B)
+		if d.A, d.B = x.text(d.A), x.text(d.B); d.A == d.B { // it differs all the same
+			d.A, d.B = d.A+" (of a)", d.B+" (of b)"
+		}
 	}
 }
 
