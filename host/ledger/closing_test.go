@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -161,6 +162,58 @@ func TestWhyHasNoPath(t *testing.T) {
 	}
 	told := events[unrecordedEvent](t, ct, KindUnrecorded)
 	if len(told) != 2 || told[0].Why != "no room" || told[1].Why != "disk" {
+		t.Errorf("told %+v", told)
+	}
+}
+
+// TestWhyLate misses an exchange while the disk does not answer.
+func TestWhyLate(t *testing.T) {
+	m := newMemWithState()
+	ck := &clock{noon}
+	c := memConfig(ck)
+	c.Queue, c.Window = 5, time.Second
+	l, err := open(c, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustFlush(t, l)
+	var hang sync.Mutex
+	hang.Lock()
+	m.fault = func(int, string) faultKind {
+		hang.Lock() // for as long as the test has it
+		hang.Unlock()
+		return faultNone
+	}
+	for range 6 { // one more than there is room for
+		l.Exchange(&Exchange{Tenant: "a"}, false)
+	}
+	if n := l.Status().Unrecorded; n != 1 {
+		t.Fatalf("%d missed", n)
+	}
+	hang.Unlock()
+	mustFlush(t, l)
+	mustFlush(t, l)
+	hang.Lock()
+	for range 5 {
+		l.Exchange(&Exchange{Tenant: "a"}, false)
+	}
+	l.mu.Lock()
+	l.queue.since = noon.Add(-time.Hour)
+	l.mu.Unlock()
+	l.checkLate()
+	l.Exchange(&Exchange{Tenant: "a"}, false)
+	if s := l.Status(); s.Blocked == "" || s.Unrecorded != 2 {
+		t.Errorf("%+v", s)
+	}
+	hang.Unlock()
+	mustFlush(t, l)
+	mustClose(t, l)
+	ct, err := checkFolder(m.folder(c.Dir), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := events[unrecordedEvent](t, ct, KindUnrecorded)
+	if len(told) != 2 || told[0].Why != "no room" || told[1].Why != "late" {
 		t.Errorf("told %+v", told)
 	}
 }
