@@ -431,9 +431,13 @@ func TestWitnesses(t *testing.T) {
 
 // stuck is a witness that answers nothing until it is told to stop; with deaf it does not listen to that
 // either.
-type stuck struct{ deaf chan struct{} }
+type stuck struct {
+	deaf  chan struct{}
+	calls *atomic.Int64
+}
 
 func (s stuck) wait(ctx context.Context) error {
+	s.calls.Add(1)
 	if s.deaf != nil {
 		<-s.deaf
 		return errors.New("deaf")
@@ -450,6 +454,7 @@ func (s stuck) Latest(ctx context.Context) ([]byte, error) { return nil, s.wait(
 func TestStuckWitness(t *testing.T) {
 	deaf := make(chan struct{})
 	defer close(deaf)
+	var calls [3]atomic.Int64
 	begin := time.Now()
 	within := func(what string, limit time.Duration) {
 		t.Helper()
@@ -458,7 +463,9 @@ func TestStuckWitness(t *testing.T) {
 		}
 		begin = time.Now()
 	}
-	l, _ := newLedger(t, func(c *Config) { c.Witnesses = []Witness{stuck{deaf}, stuck{}, stuck{deaf}} })
+	l, _ := newLedger(t, func(c *Config) {
+		c.Witnesses = []Witness{stuck{deaf, &calls[0]}, stuck{nil, &calls[1]}, stuck{deaf, &calls[2]}}
+	})
 	within("the start", askTime+3*time.Second)
 	for range 50 {
 		l.Exchange(&Exchange{}, false)
@@ -470,4 +477,8 @@ func TestStuckWitness(t *testing.T) {
 	}
 	mustClose(t, l)
 	within("the end", lastTime+3*time.Second)
+	// One that does not listen is asked nothing more, or what waits for it would pile up.
+	if a, b, c := calls[0].Load(), calls[1].Load(), calls[2].Load(); a != 1 || b < 2 || c != 1 {
+		t.Errorf("%d, %d and %d calls", a, b, c)
+	}
 }
