@@ -181,7 +181,7 @@ func TestWhyLate(t *testing.T) {
 	hang.Lock()
 	m.fault = func(int, string) faultKind {
 		hang.Lock() // for as long as the test has it
-		hang.Unlock()
+		defer hang.Unlock()
 		return faultNone
 	}
 	for range 6 { // one more than there is room for
