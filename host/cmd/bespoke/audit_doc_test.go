@@ -98,39 +98,3 @@ func awaitRefused(t *testing.T, dir string) string {
 	t.Fatal("no refused exchange was sealed in five seconds")
 	return ""
 }
-
-// exported checks that the fields which the page's queries name are those of the export.
-func exported(t *testing.T, file string, queries []string) {
-	t.Helper()
-	b, err := os.ReadFile(file)
-	if err != nil || len(queries) != 3 {
-		t.Fatal(len(queries), err)
-	}
-	denied, given := 0, 0
-	for line := range strings.Lines(string(b)) {
-		var x struct {
-			Kind     string
-			Time     time.Time
-			Decision *struct {
-				Granted []string
-				By      map[string]string
-			}
-			Policies []struct {
-				Policy string
-				Given  []string
-			}
-		}
-		if err := json.Unmarshal([]byte(line), &x); err != nil || x.Kind != "exchange" || x.Time.IsZero() {
-			t.Fatalf("%s: %v", line, err)
-		}
-		if x.Decision != nil && x.Decision.By["personalize"] != "" && !strings.Contains(strings.Join(x.Decision.Granted, " "), "personalize") {
-			denied++
-		}
-		for _, p := range x.Policies {
-			given += len(p.Given)
-		}
-	}
-	if denied == 0 || given == 0 {
-		t.Errorf("%d exchanges with personalize denied, and policies were given %d keys: the queries show nothing", denied, given)
-	}
-}
