@@ -64,11 +64,14 @@ func (d *diary) at(t time.Time) {
 
 // decided returns a decision on all purposes, as the edge makes them.
 func decided(rule, signal string, granted ...string) *ledger.Decision {
-	x := &ledger.Decision{Facts: "optin"}
+	x := &ledger.Decision{Facts: "opt-in"}
 	for _, p := range purposes {
 		one := ledger.PurposeDecision{Purpose: p.Name, Rule: rule, Signal: signal}
 		for _, g := range granted {
 			one.Granted = one.Granted || g == p.Name
+		}
+		if rule == "choice" && !one.Granted {
+			one.Rule = "withdrawal"
 		}
 		if rule == "jurisdiction" {
 			x.Jurisdiction = "DE"
@@ -85,7 +88,7 @@ func decided(rule, signal string, granted ...string) *ledger.Decision {
 func (d *diary) exchange(tenant string, kind int) {
 	x := &ledger.Exchange{Time: d.now().Add(-3 * time.Millisecond), Tenant: tenant, Route: "/**", Served: "origin", Status: 200}
 	p := ledger.Policy{Name: "nearby", Digest: [16]byte{0xab, 1}, Outcome: "ran", Reads: ledger.Reads{Given: []string{"config.*", "preference.name"}, Absent: []string{"geo.timezone"}}}
-	x.Sealed, x.Plan = true, [16]byte{1, 2, 3}
+	x.Sealed, x.Plan = true, [16]byte{0x9c, 0x41, 0xe7, 0x0b, 0x52, 0xd8, 0x36, 0xaf, 0x13, 0x84, 0xfe, 0x29, 0x6d, 0xb0, 0x75, 0xc2}
 	switch kind {
 	case 0, 1, 2:
 		x.Decision = decided("jurisdiction", "jurisdiction")
@@ -102,7 +105,7 @@ func (d *diary) exchange(tenant string, kind int) {
 	case 6, 7, 8:
 		x.Decision = decided("choice", "choice", "localize", "personalize", "measure")
 		p.Given = append(p.Given, "geo.lat", "geo.lon", "profile.affinity.*")
-		p.Edits, x.Edits, x.Applied, x.Pseudonym = 3, 3, 12, [8]byte{1, byte(kind)}
+		p.Edits, x.Edits, x.Applied, x.Pseudonym = 3, 3, 12, [8]byte{0x5e, 0x91, 0x0c, byte(kind), 0xd3, 0x27, 0xaa, 0x48}
 	case 9:
 		x.Route, x.Served, x.Status, x.Fault = "", "edge", 502, "origin/down"
 		d.Exchange(x, false)
