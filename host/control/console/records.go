@@ -195,8 +195,11 @@ func (v *visit) recordsPage() error {
 		defer func() { <-v.searching }()
 		return latest(v.config.Ledger, want, f.last, rowsPerPage, lookFor)
 	}()
+	if v.nothingSealed(err) {
+		err, all = nil, true
+	}
 	if err != nil {
-		return err
+		return v.unreadable("a record of that time", err)
 	}
 	page.From, page.Cut = from, !all && len(records) < rowsPerPage
 	for i := range records {
@@ -339,7 +342,7 @@ func (v *visit) recordOf() (ledger.Record, error) {
 	none, removed := errors.Is(err, ledger.ErrNoRecord) || v.nothingSealed(err), errors.Is(err, ledger.ErrRemoved)
 	switch {
 	case err != nil && !none && !removed:
-		return r, v.unreadable(n, err)
+		return r, v.unreadable(fmt.Sprintf("record %d", n), err)
 	case none && v.sees(""):
 		return r, &fault{http.StatusNotFound, fmt.Sprintf("There is no record %d.", n)}
 	case removed && v.sees(""):
@@ -360,19 +363,20 @@ func (v *visit) nothingSealed(err error) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// unreadable says why a record that should be there cannot be shown. A file that is
+// unreadable says why what should be there cannot be shown. A file that is
 // gone, though no schedule removed it, is damage; other errors of files are the disk's.
-func (v *visit) unreadable(n int64, err error) error {
+func (v *visit) unreadable(what string, err error) error {
 	disk := errors.As(err, new(*fs.PathError)) && !errors.Is(err, fs.ErrNotExist)
-	v.config.Log.Error("a record cannot be read for the consoles", "record", n, "damaged", !disk, "error", err)
-	text := "Record %d is damaged: what is there is not what was sealed. Verify the ledger, to see all that is wrong; the edge's log says where it is here."
+	v.config.Log.Error("a record cannot be read for the consoles", "what", what, "damaged", !disk, "error", err)
+	first := strings.ToUpper(what[:1]) + what[1:]
+	text := first + " is damaged: what is there is not what was sealed. Verify the ledger, to see all that is wrong; the edge's log says where it is here."
 	if disk {
-		text = "The disk does not give record %d; the edge's log says why."
+		text = "The disk does not give " + what + "; the edge's log says why."
 	}
 	if !v.sees("") {
-		text = "Record %d cannot be read now, so whose it is cannot be told. Who runs the edge finds out why in its log."
+		text = first + " cannot be read now, so whose it is cannot be told. Who runs the edge finds out why in its log."
 	}
-	return &fault{http.StatusInternalServerError, fmt.Sprintf(text, n)}
+	return &fault{http.StatusInternalServerError, text}
 }
 
 func (v *visit) recordPage() error {

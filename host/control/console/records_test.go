@@ -82,7 +82,8 @@ func TestRecordNotShown(t *testing.T) {
 	first, second, third, none := of[0], of[1], of[2], d.Status().Records
 	h := recorded(t, d, nil)
 	auditor, books := h.in(h.auditor), h.in(h.books)
-	at := func(n int64) string { return "/console/privacy/records/" + strconv.FormatInt(n, 10) }
+	const list = "/console/privacy/records"
+	at := func(n int64) string { return list + "/" + strconv.FormatInt(n, 10) }
 	for _, n := range of {
 		auditor.get(at(n)).want(t, 200)
 	}
@@ -101,12 +102,14 @@ func TestRecordNotShown(t *testing.T) {
 	h.must(os.Remove(files[1]))
 	h.must(os.Mkdir(files[1], 0o700)) // it cannot be read as a file
 	auditor.get(at(second)).want(t, 500, fmt.Sprintf("The disk does not give record %d", second))
+	auditor.get(list).want(t, 500, "The disk does not give a record of that time")
 	h.must(os.Remove(files[1]))
 	data, err := os.ReadFile(files[2])
 	h.must(err)
 	data[len(data)/2] ^= 1
 	h.must(os.WriteFile(files[2], data, 0o600))
 	auditor.get(at(third)).want(t, 500, fmt.Sprintf("Record %d is damaged", third))
+	auditor.get(list).want(t, 500, "A record of that time is damaged", "Verify the ledger")
 	if log := h.logged(); !strings.Contains(log, "segments/"+filepath.Base(files[2])) {
 		t.Errorf("the log does not say where: %s", log)
 	}
@@ -114,6 +117,9 @@ func TestRecordNotShown(t *testing.T) {
 	for _, who := range []browser{books, h.in(h.stores)} {
 		r := who.get(at(third)).want(t, 500, "so whose it is cannot be told")
 		if strings.Contains(r.body, "segments") || strings.Contains(r.body, d.dir) {
+			t.Error(r.body)
+		}
+		if r := who.get(list).want(t, 500, "A record of that time cannot be read now"); strings.Contains(r.body, "segments") || strings.Contains(r.body, d.dir) {
 			t.Error(r.body)
 		}
 		who.get(at(none)).want(t, 403)
@@ -125,4 +131,5 @@ func TestRecordNotShown(t *testing.T) {
 	// Nothing was sealed yet.
 	h.must(os.Remove(filepath.Join(d.dir, "checkpoint")))
 	auditor.get(at(second)).want(t, 404, "There is no record")
+	auditor.get(list).want(t, 200)
 }
