@@ -87,7 +87,8 @@ func (r *readable) words() int {
 }
 
 // list writes down what a policy read: set has the bits of its keys, of each outcome in turn.
-// What visitors' exchanges come to differs little, so it is kept.
+// What visitors' exchanges come to differs little, so it is kept; where more than 64 keys are declared it is
+// written anew each time.
 func (r *readable) list(set []uint64, d *done) ledger.Reads {
 	if r.words() != 1 {
 		return r.write(set, d)

@@ -107,7 +107,7 @@ func (v *visit) privacyPage() error {
 	var failed error
 	if v.config.Ledger != "" {
 		page.Summary, page.At, failed = v.counting.of(v.asker(), v.config.Ledger, ledger.Period{From: at.From, To: at.To, Tenant: v.tenant, Bucket: at.Bucket, Cache: v.config.Cache}, v.config.Now)
-		if failed == errBusy {
+		if errors.Is(failed, errBusy) {
 			v.w.Header().Set("Retry-After", "5")
 			return &fault{http.StatusServiceUnavailable, "The edge counts as many periods as it does at a time, or as many as it does for you. Look again in a moment."}
 		}
